@@ -84,7 +84,7 @@ class GruTrainer(SequenceTrainer):
         self.network = GruNetwork(task.outputs, config.neurons)
         self.core = list(self.network.parameters())
         self.optimiser = torch.optim.AdamW(
-            self.core, lr=config.lr, weight_decay=config.weight_decay, fused=True
+            self.core, lr=self.lr, weight_decay=config.weight_decay, fused=True
         )
 
 
@@ -133,13 +133,14 @@ class Trainings:
             found = scores(
                 trainer.network, task, "validation", VALIDATION_DRAWS, config.seed, VALIDATION_POSITIONS
             )
-            trainer.validated(found["nll_joint"])
-        assert trainer.best is not None
+            trainer.validated(found)
+        best = trainer.selection.best
+        assert best is not None
         self.folder.mkdir(parents=True, exist_ok=True)
-        torch.save(trainer.best["model"], self._weights(settings))
+        torch.save(best["model"], self._weights(settings))
         return {
-            "validation": trainer.best["score"],
-            "best_step": trainer.best["step"],
+            "validation": best["score"],
+            "best_step": best["step"],
             "seconds": seconds,
         }
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sphinx.writers.html5 import HTML5Translator
 
 DOCS = Path(__file__).resolve().parent
-sys.path[:0] = [str(DOCS.parent), str(DOCS / "_site")]  # the package as it is here; the extension `figures`
+sys.path[:0] = [str(DOCS.parent), str(DOCS / "_site")]  # the package as it is here; its extensions
 
 import probes  # noqa: E402
 
@@ -29,6 +29,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "drawn_figures",
+    "notebook_page",
 ]
 exclude_patterns = ["_site"]
 

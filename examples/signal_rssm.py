@@ -6,7 +6,8 @@ The signal is of one regime after the other, a sine, a saw tooth, a square wave 
 that cannot be known beforehand. Eight variables of eight classes: what the state says of the next value is
 the prior, which differs from row to row; the posterior has seen the value too. Mixed with one per cent of
 the uniform distribution, drawn straight-through, KL balanced with one free nat (Hafner et al. 2023). Where
-the prior foresees all, KL is small; what a new regime tells is what remains.
+the prior foresees all, KL is small; what a new regime tells is what remains. The page Sequence shows a signal
+that was not trained on, value by value: which variables changed their class where a new regime began.
 """
 
 import sys
@@ -19,7 +20,7 @@ from torch.distributions import Independent, OneHotCategoricalStraightThrough, k
 import probes
 
 VARIABLES, CLASSES, HIDDEN = 8, 8, 64
-BATCH, LENGTH = 32, 24
+BATCH, LENGTH, SHOWN = 32, 24, 64
 UNIFORM, FREE_NATS = 0.01, 1.0
 
 
@@ -73,17 +74,25 @@ def balanced(model, post_logits, prior_logits):
     return 0.5 * kl(post_logits.detach(), prior_logits) + 0.1 * kl(post_logits, prior_logits.detach())
 
 
+def observe(model, post_logits, prior_logits):
+    """Hands posterior and prior to the watch; returns them."""
+    posterior, prior = model.variables(post_logits), model.variables(prior_logits)
+    probes.observe("state", posterior, prior=prior, layout="sequences")
+    return posterior, prior
+
+
 def main(folder="runs/signal-rssm", steps=600):
     torch.manual_seed(0)
+    shown = signals(1, SHOWN)
     model = RSSM()
     optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
     config = {"data": "signal", "seed": 0}
     with probes.watch(model, folder, every=5, config=config, precision="10bit", hooks=False) as recording:
+        recording.sequence(tokens=shown[0], inputs=lambda model: observe(model, *model(shown)[1:]))
         for step in range(steps):
             x = signals(BATCH, LENGTH)
             output, post_logits, prior_logits = model(x)
-            posterior, prior = model.variables(post_logits), model.variables(prior_logits)
-            probes.observe("state", posterior, prior=prior)
+            posterior, prior = observe(model, post_logits, prior_logits)
             distortion = 50 * F.mse_loss(output, x)
             loss = distortion + balanced(model, post_logits, prior_logits).mean()
             optimiser.zero_grad()

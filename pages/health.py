@@ -17,6 +17,7 @@ from pages.shell.widgets import (
     downloads,
     interventions,
     layer_families,
+    rate_distortion,
     regime_map,
     step_axis,
     transitions,
@@ -81,7 +82,15 @@ def regimes_over_steps(run: RunContext, key: str, whose: str = "") -> None:
     figure = regime_counts(rows, run.names, step=cursor, axis=view.axis(run))
     title = f"**{whose}Regimes over steps** · share of each layer's neurons{note}"
     counts = partial(summary_cards.regime_rows, run)
-    cards.card(title, figure, key, counts, of=run.entry.name, draw=over_steps)
+    cards.card(
+        title,
+        figure,
+        key,
+        counts,
+        of=run.entry.name,
+        draw=over_steps,
+        several=cards.for_titles(run.names),
+    )
 
 
 live.growing(context, draw_cards)
@@ -107,3 +116,4 @@ if curves["name"].isin(OBJECTIVE).any():
             )  # fmt: skip
             downloads.menu(figure, curves, "objective")
         over_steps(figure, "objective")
+rate_distortion.show(context, view, step, other)

@@ -7,9 +7,18 @@ from functools import partial
 import streamlit as st
 
 from pages.shell import frame
+from pages.shell.data.layer_aggregate import units_in_words
 from pages.shell.data.layer_map import SORTS, summary_at
 from pages.shell.session import cache, state, url
-from pages.shell.widgets import cards, compared, layer_families, layer_map, probe_batch, step_axis
+from pages.shell.widgets import (
+    cards,
+    compared,
+    layer_aggregate,
+    layer_families,
+    layer_map,
+    probe_batch,
+    step_axis,
+)
 from probes.analysis.layer_families import is_code_book, is_gaussian, with_statistic
 from probes.figures import depth_profile, layer_bands
 from probes.figures.downsampling import downsampling_note
@@ -65,10 +74,12 @@ figure = depth_profile(
 whose = f"; {url.plain(beside)}: step {then:,}" if then is not None else ""
 title = f"**Depth at step {step:,}** · median, middle half and middle 90 % of each layer's neurons{whose}"
 cards.card(
-    title, figure, "depth", summary[summary["step"] == step], of=context.entry.name, several=len(DEPTH) + 1
-)
+    title, figure, "depth", summary[summary["step"] == step], of=context.entry.name, several=len(DEPTH) + 1,
+    note=units_in_words(context, step),
+)  # fmt: skip
 
 probe_batch.of_layers(context, step)
+layer_aggregate.panel(context, step, other)
 
 having = with_statistic(found, statistic) or [layer]
 shown = [having[place] for place in evenly_spaced(len(having), PANELS)]
@@ -88,6 +99,7 @@ cards.card(
     figure, "bands", partial(quantiles, summary, statistic), of=f"{context.entry.name} {statistic}",
     note=f"{entry.meaning} {entry.of_family(gaussian).caveat}{left_out}{linear}",
     draw=partial(step_axis.chart, view=view, axes=[axis]),
+    several=cards.for_titles([context.names[layer] for layer in shown]),
 )  # fmt: skip
 if is_code_book(context.layers[layer]):
     layer_families.code_book_card(context, layer, view, step)

@@ -100,7 +100,10 @@ if has_floor:
 with st.container() if has_floor else right:
     title = f"**Persistence over steps** · median and bands over each layer's neurons{note}"
     summary = partial(cache.summary, context)
-    cards.card(title, bands, "memory_bands", summary, of=context.entry.name, draw=over_steps)
+    cards.card(
+        title, bands, "memory_bands", summary, of=context.entry.name, draw=over_steps,
+        several=cards.for_titles(context.names),
+    )  # fmt: skip
 if other:
     persistence_views.second_bands(other, step, view)
 

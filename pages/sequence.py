@@ -46,7 +46,7 @@ with st.sidebar:
     sequence_controls.training_step(context, at)
     layer = context.names.index(frame.choose_layer(context, "Layer of the map"))
     layer = layer if layer in found else next(iter(found))
-    quantity = sequence_controls.quantity(found)
+    quantity = sequence_controls.quantity(found[layer])
     memory = data.memories(context, at)
     sort = sequence_controls.sort(memory)
     frame.link_to_reference()
@@ -81,7 +81,7 @@ with left:
     if tested:
         with st.container(border=True):
             feature = sequence_controls.feature(data.most_followed(tested))
-            sequence_neuron.followers(context, tested, feature, quantity)
+            sequence_neuron.followers(context, found, tested, feature, quantity)
 with right:
     marks = data.marks(features, feature)
     sequence_neuron.belief(context, path, shown_layer, neuron, t, memory, feature, marks)

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.shell import frame
 from pages.shell.data import class_answers as answers_data
-from pages.shell.data import forecasts
+from pages.shell.data import forecasts, run_comparison
 from pages.shell.session import cache, state, url
 from pages.shell.widgets import (
     cards,
@@ -16,6 +16,8 @@ from pages.shell.widgets import (
     compared,
     family_uncertainty,
     forecast_calibration,
+    overfitting_card,
+    score_differences,
     step_axis,
 )
 from probes.analysis.layer_families import is_gaussian
@@ -27,7 +29,8 @@ from probes.spacing import evenly_spaced
 
 FANS = 6  # layers side by side; deeper networks show evenly spaced ones
 TESTED = {
-    "nll_joint": SCORES["nll_joint"].title, "crps": SCORES["crps"].label, "mse": "MSE",
+    "nll_joint": SCORES["nll_joint"].title, "nll_marginal": "marginal NLL", "crps": SCORES["crps"].label,
+    "energy": SCORES["energy"].label, "mse": "MSE",
     "accuracy": "accuracy", "brier": "Brier (0 to 2)", "ece": "ECE", "ece_null": "ECE if calibrated",
     "ece_null_95": "if calibrated, 95 % below",
     **{f"coverage_{level}": f"in {level} %" for level in COVERAGE_LEVELS},
@@ -85,6 +88,7 @@ if panels:
         draw=over_steps,
         several=True,
     )
+overfitting_card.show(context, other, label, view, step)
 gaussian = [place for place, layer in enumerate(context.layers) if is_gaussian(layer)]
 if state.has_distributions(context) and gaussian:
     shown = [gaussian[place] for place in evenly_spaced(len(gaussian), FANS)]
@@ -116,9 +120,8 @@ if len(tested) and columns:
         notes = "“in 80 %” is the share in that central band" if "coverage_80" in columns else ""
         if "ece" in columns:
             notes = "an ECE below the last column is no sign of miscalibration"
-        st.markdown(
-            f"**Scores of the test split** · at the end, beside naive forecasts; {notes}".rstrip("; ")
-        )
+        whose = forecasts.weights_in_words(tested)
+        st.markdown(f"**Scores of the test split** · {whose}, beside naive forecasts; {notes}".rstrip("; "))
         shown_scores = tested[columns].rename(columns=TESTED).rename_axis("forecast").round(4)
         st.dataframe(
             shown_scores,
@@ -126,3 +129,6 @@ if len(tested) and columns:
             placeholder="–",
             alt="Scores of the test split, one row a forecast: ours and naive ones",
         )
+        if other:
+            pair = {"this run": context, label: other}
+            score_differences.show(run_comparison.paired(pair, label), label)

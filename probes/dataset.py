@@ -88,7 +88,8 @@ def scan(run: Folder | Run, table: str = "neurons") -> Scan:
         Its folder, or a `probes.Run` of it.
     table
         "neurons", "layers", "pyramid/16", "pyramid/256", "scalars", "events", "probe", "parameters",
-        "classes", "forces", "sequence", "evaluation", "predictions", "reliability" or "answers".
+        "classes", "forces", "sequence", "sequence_parameters", "evaluation", "predictions", "reliability",
+        "answers" or "origin_scores".
 
     Returns
     -------

@@ -63,6 +63,8 @@ RIGHT_ANSWERS = GREEN
 WRONG_ANSWERS = VERMILLION
 KL = SAGE
 KL_PARTS = {"information": TEAL, "mismatch": CLAY, "past": ROSE}
+RATE_PARTS = {"index_code_information": TEAL, "total_correlation": ROSE, "dimension_wise_kl": CLAY}
+"""What a layer's rate is paid for: as the parts of a neuron's KL, on another page."""
 VARIANCE_PARTS = {"observation": BLUE, "latent": ORANGE}
 PERSISTENCE_FAULTS = {"": BLUE, "stuck": VERMILLION, "jittery": PURPLE}
 """Code of `probes.diagnostics.temporal_fault` -> colour; "" is a neuron without a fault."""

@@ -35,7 +35,8 @@ from probes.log.budget import GB, Budget
 from probes.log.limits import LARGEST
 from probes.log.maintenance import reopen
 from probes.log.manifest import FINAL_STATUSES
-from probes.log.posterior_rows import class_table, parameter_table
+from probes.log.origin_scores import origin_table
+from probes.log.posterior_rows import class_table, parameter_table, sequence_tables
 from probes.log.schedule import Schedule
 from probes.log.writer import Chunk, Writer
 from probes.run_reader import FinalStatus, LayerInfo
@@ -650,6 +651,50 @@ class Recorder:
             "sequence", pa.Table.from_arrays([pa.array(a) for a in arrays], schema=rows.SCHEMAS["sequence"])
         )
 
+    def sequence_parameters(
+        self, step: int, layer: int | str, kl: ArrayLike, **parameters: ArrayLike
+    ) -> None:
+        """Record the posterior of every neuron at every position of the fixed probe sequence, of families
+        that are no Gaussian.
+
+        Parameters
+        ----------
+        step
+            The step.
+        layer
+            Name or index.
+        kl
+            (T, N) nats: what each position costs; NaN where no prior is known.
+        **parameters
+            Each of the family's names (`families.Family.parameters`), such as probability=: (T, N), or (T, N,
+            C) of C classes or components. That of a Bernoulli is of class 1.
+
+        Raises
+        ------
+        ValueError
+            For an unknown layer, a Gaussian one, names that are not those of its family, other shapes or
+            classes than the layer has, values that no posterior of the family has, or a step that is no
+            integer from 0 to 2^53.
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
+
+        Notes
+        -----
+        Read back by `Run.sequence`, where m and V are mean and variance (null of classes), and by
+        `Run.sequence_parameters`. What stands at the positions is recorded by `inputs`.
+        """
+        index = self._layer(layer)
+        if isinstance(family := family_of(self.layers[index]), Gaussian):
+            name = self.layers[index]["name"]
+            raise ValueError(
+                f"sequence_parameters of layer {name!r}: it is {family.label};"
+                " sequence(step, layer, m, V, mu, sigma, kl) takes what it believes"
+            )
+        number = self._step(step, index)
+        beliefs, posteriors = sequence_tables(number, index, self.layers[index], kl, parameters)
+        self._background.add_rows("sequence", beliefs)
+        self._background.add_rows("sequence_parameters", posteriors)
+
     def evaluation(self, step: int, split: str, layer: int | str, **statistics: ArrayLike) -> None:
         """Record statistics pooled over a whole split.
 
@@ -745,6 +790,39 @@ class Recorder:
         bins, points = answer_tables(number, called, probability, y, conditional_entropy)
         self._background.add_rows("reliability", bins)
         self._background.add_rows("answers", points)
+
+    def origin_scores(
+        self, step: int, split: str, origin: ArrayLike, target: ArrayLike, span: int, **scores: ArrayLike
+    ) -> None:
+        """Record the scores of each origin of a split, by which two runs are compared.
+
+        Parameters
+        ----------
+        step
+            The step.
+        split
+            What was scored, all of it.
+        origin
+            (n,) positions in time of the first target, integers; of rows without time their numbers.
+        target
+            (n,) mean of an origin's targets, or the class: two runs are compared where it is the same.
+        span
+            Positions that an origin's targets cover, the horizon; 0 where origins are independent.
+        **scores
+            name=(n,), each the mean over all series of an origin, under the names of `schema.SCORES`.
+
+        Raises
+        ------
+        ValueError
+            For other shapes, origins that repeat or are no integers, no score, one named like a column.
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
+        """
+        number = arguments.whole_number(step, "origin_scores: step")
+        called = arguments.text(split, "origin_scores: split")
+        covered = arguments.whole_number(span, "origin_scores: span", most=2**31 - 1)
+        table = origin_table(number, called, origin, target, covered, scores)
+        self._background.add_rows("origin_scores", table)
 
     def flush(self) -> None:
         """Return when everything recorded so far is on disk: call it before a checkpoint.

@@ -739,7 +739,8 @@ class Run:
         -------
         pandas.DataFrame
             Columns step, layer, neuron, t, m, V (belief), mu, sigma (one draw's, given its past), kl; empty
-            where the sequence was not recorded at that step. What stands at t is input t of `inputs`.
+            where the sequence was not recorded at that step. What stands at t is input t of `inputs`. Of
+            classes m, V, mu and sigma are NaN: `sequence_parameters` has their probabilities.
 
         Raises
         ------
@@ -747,6 +748,30 @@ class Run:
             For a layer that the run does not have.
         """
         return self._rows_at("sequence", step, self._index_or_all(layer))
+
+    @_reading
+    def sequence_parameters(self, step: int | None = None, layer: int | str | None = None) -> pd.DataFrame:
+        """Posteriors at each position of the probe sequence at a step, of families that are no Gaussian.
+
+        Parameters
+        ----------
+        step
+            The step; the last by default.
+        layer
+            Name or index; all layers by default.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, layer, neuron, t, name (of `families.Family.parameters`), index (class, component or
+            draw, 0 where there is one), value; empty where nothing was recorded at that step.
+
+        Raises
+        ------
+        RunError
+            For a layer that the run does not have.
+        """
+        return self._rows_at("sequence_parameters", step, self._index_or_all(layer))
 
     @_reading
     def sequence_steps(self) -> NDArray[np.int64]:
@@ -813,6 +838,18 @@ class Run:
     def answer_steps(self) -> NDArray[np.int64]:
         """(T,) int64: the steps at which a classifier's answers were recorded."""
         return _frozen(self._tables["answers"].steps())
+
+    @_reading
+    def origin_scores(self) -> pd.DataFrame:
+        """Scores of single origins of whole splits, at every step they were taken.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, split, origin, span (positions that an origin's targets cover; 0: independent
+            origins), target (their mean), then scores; empty for a run that stored none.
+        """
+        return self._rows("origin_scores")
 
     def alerts(self) -> pd.DataFrame:
         """Alerts of the whole run.

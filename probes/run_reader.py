@@ -260,5 +260,8 @@ class RunReader(Protocol):
         confidence, likelihood (of y), entropy, p_0 ...
         """
 
+    def origin_scores(self) -> pd.DataFrame:
+        """Scores of single origins of whole splits: step, split, origin, span, target, scores."""
+
     def answer_steps(self) -> NDArray[np.int64]:
         """(T',), increasing: the steps at which a classifier's answers were recorded."""

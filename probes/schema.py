@@ -503,6 +503,30 @@ _ALL = [
         colors="diverging",
     ),
     Statistic(
+        "persistence_target",
+        "Persistence asked for",
+        "φ*",
+        "",
+        "set-point of the slope φ̂ that training holds the neuron at",
+        "What the neuron's persistence is to be: how far the slope is off it says whether it is held.",
+        "S",
+        "design of this project",
+        colors="diverging",
+    ),
+    Statistic(
+        "persistence_weight",
+        "Pull on persistence",
+        "λ",
+        "nats",
+        "multiplier of φ̂ in the loss, nats an example and unit of slope",
+        "How hard training pushes the slope to its set-point: above 0 up, below 0 down.",
+        "S",
+        "Stooke et al. 2020, arXiv 2007.03964",
+        caveat="At its limit of 1 either way the set-point is out of reach: an event says when.",
+        neutral=0.0,
+        colors="diverging",
+    ),
+    Statistic(
         "whitened_mean",
         "Whitened mean",
         "E[r]",
@@ -769,6 +793,116 @@ _ALL = [
         log=True,
     ),
     Statistic(
+        "index_code_information",
+        "Index-code information",
+        "I(x; z)",
+        "nats",
+        "E_b[ ln q(z|x_b) − ln q(z) ], q(z) = (1/B) Σ_j q(z|x_j), z of all neurons from q(z|x_b)",
+        "What a layer's neurons tell together about the input: a part of the layer's rate.",
+        "P",
+        "Hoffman & Johnson 2016; Chen et al. 2018",
+        caveat=(
+            "Of the B inputs of the probe batch, an exact mixture: never above ln B. Beyond ½ ln B a lower"
+            " bound, ≥, and the total correlation an upper one; their sum is told all the same. In layers 2,"
+            " 3, … about the input h, which carries the noise of the layers below."
+        ),
+        stored=False,
+        over_dimensions="sum",
+        nullable=True,
+        colors="Cividis",
+    ),
+    Statistic(
+        "total_correlation",
+        "Total correlation",
+        "TC",
+        "nats",
+        "KL( q(z) ‖ Π_i q(z_i) ) = Σ_i I(x; z_i) − I(x; z)",
+        "How much a layer's neurons depend on each other over the inputs: what several tell is counted for"
+        " each.",
+        "P",
+        "Watanabe 1960; Chen et al. 2018, β-TCVAE",
+        caveat=(
+            "Against the exact mixture of the probe inputs, not by minibatch-weighted estimators. Where the"
+            " index-code information is at its ceiling an upper bound, ≤. Slightly below 0 by chance."
+        ),
+        stored=False,
+        over_dimensions="sum",
+        nullable=True,
+        colors="Cividis",
+    ),
+    Statistic(
+        "dimension_wise_kl",
+        "Dimension-wise KL",
+        "Σ KL(q(z_i) ‖ p)",
+        "nats",
+        "Σ_i KL( q(z_i) ‖ p(z_i) ) = rate − Σ_i I(x; z_i)",
+        "What is paid because single neurons' aggregates are not their prior, whatever their shape.",
+        "P",
+        "Chen et al. 2018",
+        caveat=(
+            "The mismatch of neurons without its Gaussian: it sees aggregates of several modes. Under an"
+            " autoregressive prior against the stationary marginal Normal(0, 1), which is not what is paid."
+        ),
+        stored=False,
+        over_dimensions="sum",
+        nullable=True,
+        colors="Cividis",
+        good="low",
+    ),
+    Statistic(
+        "sliced_wasserstein",
+        "Sliced Wasserstein",
+        "SW₂",
+        "prior sd",
+        "sqrt E_θ[ W₂²( θ·z, Normal(0, 1) ) ], z from q(z|x_b), one an input; θ one of 64 random directions",
+        "How far a layer's aggregate posterior is from the prior, as a distance along random directions.",
+        "P",
+        "Bonneel et al. 2015; Kolouri et al. 2019",
+        caveat=(
+            "Above 0 for samples of the prior too: beside it stands the limit below which 95 % of sets of as"
+            " many lie. Of many neurons a direction mixes all, so that one neuron that is off hardly shows."
+        ),
+        stored=False,
+        nullable=True,
+        good="low",
+    ),
+    Statistic(
+        "mmd",
+        "Maximum mean discrepancy",
+        "MMD²",
+        "",
+        "E k(z, z') − 2 E k(z, u) + E k(u, u'), z from the posteriors of different inputs, u from the prior;"
+        " k = exp(−|z − z'|² / (2 N)) of N neurons",
+        "How far a layer's aggregate posterior is from the prior, by a kernel.",
+        "P",
+        "Gretton et al. 2012; Zhao, Song & Ermon 2019",
+        caveat=(
+            "Without bias, hence below 0 by chance; beside it the limit below which 95 % of sets of as many"
+            " samples of the prior lie. The kernel's squared width is the number of neurons: values of layers"
+            " of different widths do not compare."
+        ),
+        stored=False,
+        nullable=True,
+        good="low",
+    ),
+    Statistic(
+        "active_units",
+        "Active units",
+        "AU",
+        "neurons",
+        "count of neurons with Var_x(E[z_i|x]) > 0.01",
+        "How many neurons' means move with the input, as the literature counts.",
+        "D",
+        "Burda, Grosse & Salakhutdinov 2016",
+        caveat=(
+            "For comparison with publications: the threshold of 0.01 prior sd² is theirs, whatever the width"
+            " of the posterior, and the variance is over the inputs of a batch. Living neurons, as counted"
+            " here, tell at least 0.005 nats of their input and fall under no other regime."
+        ),
+        stored=False,
+        good="high",
+    ),
+    Statistic(
         "onset",
         "Onset",
         "t₀",
@@ -889,6 +1023,16 @@ STATISTICS: dict[str, Statistic] = {statistic.name: statistic for statistic in _
 PROBED = ("mutual_information", "update_kl", "wasserstein2", "measured_half_life")
 """Statistics of the posteriors that a run stores of its probe batch: `analysis.probe_statistics`."""
 
+OF_LAYERS = (
+    "index_code_information",
+    "total_correlation",
+    "dimension_wise_kl",
+    "sliced_wasserstein",
+    "mmd",
+    "active_units",
+)
+"""Statistics of a whole layer, not of its neurons: `analysis.aggregate`."""
+
 FORCES = ("force_mu", "force_sigma", "pull_mu", "pull_sigma")
 """Statistics of `forces/`, one row a term of the loss."""
 
@@ -900,6 +1044,7 @@ FORCE_TERMS: dict[str, str] = {
     "kl": "every KL, weighted by its beta: also those of deeper layers",
     "band": "penalty on the energy outside its band",
     "ar": "penalty on the means' change along the data",
+    "persistence": "multipliers that hold the neurons' slopes at their set-points",
     "decoder": "the local decoders' log likelihood",
     "total": "the whole loss: what is left when the others cancel",
 }
@@ -1186,6 +1331,17 @@ _SCORES = [
         "How far the predictive distribution lies from the target, exactly for mixtures of Gaussians.",
         "low",
         "Grimit, Gneiting, Berrocal & Johnson 2006",
+    ),
+    Score(
+        "energy",
+        "Energy score",
+        "target's unit",
+        "E‖Y − y‖ − ½ E‖Y − Y'‖, Y and Y' trajectories drawn from the prediction",
+        "How far the prediction of a whole trajectory lies from the one that came, dependence between its"
+        " numbers included; one trajectory a draw (64 of a single draw), without bias. Of one number it is"
+        " the CRPS.",
+        "low",
+        "Gneiting & Raftery 2007; fair, Ferro 2014",
     ),
     Score(
         "mse",

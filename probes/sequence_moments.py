@@ -181,6 +181,16 @@ class TokenMoments(Moments):
         """
         return super().sufficient_statistics() | {"effective_rows": self.effective.result()}
 
+    def poolable(self) -> dict[str, Tensor]:
+        """As of `Moments`; processes have sequences of their own, so that the numbers are added.
+
+        Returns
+        -------
+        dict
+            Name -> (N, K), (N,) or ().
+        """
+        return super().poolable() | {"effective_rows": self.effective.result()}
+
 
 def derive_sequence(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Statistics from their sums. What each is stands in `schema.STATISTICS`.

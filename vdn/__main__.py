@@ -9,6 +9,7 @@ import dataclasses
 import io
 import json
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 
 WIDE = 200  # columns of a table that goes to a file
 COLUMNS = {
-    **{name: name for name in ("mse", "mae", "nll_joint", "crps", "bits", "accuracy", "brier", "ece")},
+    **{name: name for name in ("mse", "mae", "nll_joint", "nll_marginal", "crps", "energy", "bits")},
+    **{name: name for name in ("accuracy", "brier", "ece")},
     "ece_null": "if calibrated", "ece_null_95": "95 % below",
 }  # fmt: skip
 """Scores of a table -> heads; an ECE says something beside what it would be if calibrated."""
@@ -104,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", choices=("validation", "test"), default="test")
     evaluate.add_argument("--draws", type=positive, help="draws an example [as the run was tested]")
     experiment.add_data(evaluate)
+    experiment.add_weights(evaluate)
     sweep = commands.add_parser("sweep", help="train seeds x grid, one process each, and compare")
     sweep.add_argument(
         "--grid",
@@ -217,6 +220,23 @@ def score_table(result: dict[str, Any]) -> Table:
     return table
 
 
+def difference_table(found: dict[str, Any]) -> Table:
+    """Model less twin, a row a score, from `vdn.differences.twin_differences`."""
+    table = Table("", "model", "twin", "model - twin", "95 % from", "to", box=None)
+    for name, line in found["scores"].items():
+        ends = ("" if line[end] is None else f"{line[end]:+.4f}" for end in ("low", "high"))
+        values = (f"{line['value']:.4f}", f"{line['reference']:.4f}", f"{line['difference']:+.4f}")
+        table.add_row(name, *values, *ends)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
+
+
+def difference_text(difference: float, half: float) -> str:
+    """A difference and half of its interval, where it has one."""
+    return f"{difference:+.4f}" + ("" if math.isnan(half) else f" ± {half:.4f}")
+
+
 def sweep_table(rows: list[dict[str, Any]], names: Sequence[str]) -> Table:
     """A row a grid point, from `vdn.sweep.summarise`: mean, sd and paired difference of each named score."""
     table = Table(
@@ -229,7 +249,7 @@ def sweep_table(rows: list[dict[str, Any]], names: Sequence[str]) -> Table:
             cells += [
                 f"{mean:.4f}",
                 f"{sd:.4f}",
-                "" if difference is None else "{:+.4f} ± {:.4f}".format(*difference),
+                "" if difference is None else difference_text(*difference),
             ]
         table.add_row(row["point"], str(row["n"]), *cells)
     return table
@@ -247,8 +267,17 @@ def finish(console: Output, folder: Path, summary: dict[str, Any]) -> int:
     console.print(f"{summary['status']}: {place}", soft_wrap=True, markup=False, highlight=False)
     if summary["status"] != "finished":
         return INTERRUPTED
-    wide_console().print(score_table(summary))
+    show_scores(summary)
     return 0
+
+
+def show_scores(result: dict[str, Any]) -> None:
+    """The table of scores, and of which weights they are."""
+    console = wide_console()
+    console.print(score_table(result))
+    which, step = result["weights"]["which"], result["weights"]["step"]
+    kept = "best by validation" if which == "best" else "last"
+    console.print(f"weights: {kept}, of step {step:,}", soft_wrap=True, highlight=False)
 
 
 def run_train(arguments: argparse.Namespace) -> int:
@@ -297,16 +326,20 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         arguments.data,
         arguments.changed_data,
         experiment.reading_of(arguments),
+        arguments.weights,
     )
     if arguments.json:
         print(json.dumps(result))
     else:
-        wide_console().print(score_table(result))
+        show_scores(result)
+        if result["differences"]:
+            wide_console().print(difference_table(result["differences"]))
+            print(result["differences"]["of"])
     return 0
 
 
 def run_sweep(arguments: argparse.Namespace) -> int:
-    from vdn.sweep import plan, run_jobs, summarise, test_scores
+    from vdn.sweep import origin_scores, plan, run_jobs, summarise, test_scores
     from vdn.sweep_engines import make_engine
 
     common = ["--config", str(arguments.config)] if arguments.config else []
@@ -341,10 +374,13 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     if ordered:
         names = [
             name
-            for name in ("mse", "nll_joint", "crps", "accuracy", "rate")
+            for name in ("mse", "nll_joint", "nll_marginal", "crps", "accuracy", "rate")
             if name in next(iter(ordered.values()))
         ]
-        wide_console().print(sweep_table(summarise(ordered, names), names))
+        rows = summarise(ordered, names, {job: origin_scores(job.folder) for job in ordered})
+        wide_console().print(sweep_table(rows, names))
+        for over in dict.fromkeys(filter(None, (row["over"] for row in rows))):
+            print(f"{over} Of the rate: seeds alone.")
     return 1 if failed else 0
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from probes import reliability
 from probes.schema import COVERAGE_LEVELS
-from vdn.scores import coverage, mixture_crps, mixture_nll
+from vdn.scores import energy_score, mixture_crps, mixture_nll, pit, trajectories
 
 Counted = Callable[[int, int], None]
 """Is told how many examples are done, and of how many."""
@@ -32,6 +33,27 @@ class Answers(NamedTuple):
     probability: np.ndarray
     y: np.ndarray
     conditional_entropy: np.ndarray
+
+
+class OriginScores(NamedTuple):
+    """Scores of each origin of a split, the mean over the series; of rows without time of each row.
+
+    Attributes
+    ----------
+    origin
+        (n,) int64, the position of the first target, increasing.
+    target
+        (n,), the mean of its targets, or the class.
+    span
+        Positions that its targets cover, the horizon; 0 where origins are independent.
+    scores
+        Name -> (n,).
+    """
+
+    origin: np.ndarray
+    target: np.ndarray
+    span: int
+    scores: dict[str, np.ndarray]
 
 
 def calibration_scores(confidence: np.ndarray, right: np.ndarray) -> dict[str, float]:
@@ -56,8 +78,15 @@ def calibration_scores(confidence: np.ndarray, right: np.ndarray) -> dict[str, f
     }
 
 
-def number_scores(mean: Tensor, scale: Tensor, y: Tensor, crps: bool = True) -> dict[str, float]:
-    """Scores of Gaussian mixtures, averaged over all elements.
+def number_scores(
+    mean: Tensor,
+    scale: Tensor,
+    y: Tensor,
+    crps: bool = True,
+    df: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> dict[str, Tensor]:
+    """Scores of mixtures of Gaussians, or of Student's t, one an example, averaged over its numbers.
 
     Parameters
     ----------
@@ -66,25 +95,49 @@ def number_scores(mean: Tensor, scale: Tensor, y: Tensor, crps: bool = True) -> 
     y
         (B, H).
     crps
-        Whether to take the CRPS, the dearest of them.
+        Whether to take CRPS and energy score, the dearest of them: S^2 operations a number.
+    df
+        () degrees of freedom of Student's t; None for Gaussians.
+    generator
+        Of the trajectories that the energy score is of.
 
     Returns
     -------
     dict
-        mse, mae of the mixture's mean; nll_joint, nll_marginal in nats a number; crps; coverage.LEVEL.
+        (B,) each: mse, mae of the mixture's mean; nll_joint, nll_marginal in nats a number; crps; energy
+        where H > 1; coverage.LEVEL.
     """
     centre = mean.mean(0)
     values = {
-        "mse": (y - centre).square().mean(),
-        "mae": (y - centre).abs().mean(),
-        "nll_joint": mixture_nll(y, mean, scale, "joint"),
-        "nll_marginal": mixture_nll(y, mean, scale, "marginal"),
+        "mse": (y - centre).square(),
+        "mae": (y - centre).abs(),
+        "nll_joint": mixture_nll(y, mean, scale, "joint", "none", df),
+        "nll_marginal": mixture_nll(y, mean, scale, "marginal", "none", df),
     }
     if crps:
-        values["crps"] = mixture_crps(y, mean, scale)
+        values["crps"] = mixture_crps(y, mean, scale, "none", df)
+        if y.shape[-1] > 1:  # of one number it is the CRPS
+            values["energy"] = energy_score(y, trajectories(mean, scale, generator, df), "none")
+    reached = pit(y, mean, scale, df)
     for level in COVERAGE_LEVELS:
-        values[f"coverage.{level}"] = coverage(y, mean, scale, level / 100)
-    return {name: value.item() for name, value in values.items()}
+        values[f"coverage.{level}"] = ((reached - 0.5).abs() <= level / 200).to(y.dtype)
+    return {name: value if value.dim() == 1 else value.mean(-1) for name, value in values.items()}
+
+
+def averages(scores: dict[str, Tensor]) -> dict[str, Any]:
+    """Averages over examples.
+
+    Parameters
+    ----------
+    scores
+        (B,) each, such as `number_scores` returns.
+
+    Returns
+    -------
+    dict
+        Name -> number, as `nested` arranges them.
+    """
+    return nested({name: value.double().mean().item() for name, value in scores.items()})
 
 
 def nested(flat: dict[str, float]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def _switch(default: bool, doc: str) -> Any:
     return field(default=default, metadata={"doc": doc})
 
 
-def _groups(default: str, doc: str, low: float, high: float) -> Any:
+def _groups(default: str | None, doc: str, low: float, high: float) -> Any:
     return field(
         default=default,
         metadata={"doc": doc + "; with commas: one a group of neurons", "groups": (low, high)},
@@ -90,8 +90,16 @@ class Config:
         None, "map before the first layer (series linear, rows mlp)", "linear", "mlp", "trend_seasonal"
     )
     normalise: str | None = _choice(
-        None, "an example in units of its own mean and sd (series window, rows none)", "window", "none"
+        None,
+        "an example in its own units: less its mean or its last value, by its sd (series last, rows none)",
+        "window",
+        "last",
+        "none",
     )
+    likelihood: str | None = _choice(
+        None, "distribution of an observed number (series student, rows gaussian)", "gaussian", "student"
+    )
+    df: float = _number(0.0, "degrees of freedom of student, above 2; 0: learned", 0)
     read_first: bool = _switch(True, "the head also reads the first layer's sample linearly")
     local_decoder: str = _choice(
         "off",
@@ -120,14 +128,16 @@ class Config:
     # objective and optimiser
     beta: float | None = _number(
         None,
-        "weight of the KL (nyc 0.005, csv 0.01, digits, diabetes, chords 0.001, signal 0.0005, text 0.0001)",
+        "weight of the KL (nyc, csv 0.01, digits, diabetes, chords 0.001, signal 0.0005, text 0.0001)",
         0,
     )
     beta_ramp: float = _number(0.0, "share of the steps over which a sequence's beta rises from 0", 0, 1)
-    steps: int | None = _number(None, "optimiser steps", 1)
+    steps: int | None = _number(None, "optimiser steps, at the most", 1)
     batch: int = _number(256, "rows a step: half origins, half their predecessors", 2)
     draws: int = _number(1, "draws a row in training (S)", 1)
-    lr: float = _number(1e-3, "highest learning rate of AdamW (one cycle: linear rise, cosine fall)", 0)
+    lr: float | None = _number(
+        None, "highest learning rate of AdamW, one cycle: linear rise, cosine fall (0.001, twins 0.0003)", 0
+    )
     warmup_share: float = _number(0.1, "share of the steps in which the learning rate rises", 0, 1)
     weight_decay: float = _number(0.01, "weight decay of AdamW", 0)
     clip_grad: float = _number(1.0, "limit of the gradient's norm", 0)
@@ -157,6 +167,12 @@ class Config:
     beta_max: float = _number(1.0, "highest beta of the thermostat", 1e-12)
     c_min: str = _groups("0.05", "KL below which the thermostat lowers beta, nats a latent dimension", 0, 1e6)
     c_max: str = _groups("0.30", "KL above which it raises beta", 0, 1e6)
+    thermostat_gain: float = _number(
+        0.0, "its proportional action: beta is also multiplied by (KL / nearer limit) to this power", 0, 10
+    )
+    persistence: str | None = _groups(
+        None, "slope of a neuron's mean over a stride that it is held at; none without it", -0.99, 0.99
+    )
     sigma_guard: bool = _switch(
         False, "keep sigma in [0.15, 5]; sigma of neurons that tell nothing drifts to the prior's"
     )
@@ -170,7 +186,14 @@ class Config:
     record_every: int = _number(1, "record the neurons every so many steps", 1)
     record_start: int = _number(0, "record a geometric row of about so many steps first", 0)
     precision: str = _choice("full", "numbers in the log", "full", "10bit")
-    validate_every: int = _number(250, "steps between validations", 1)
+    validate_every: int | None = _number(
+        None, "steps between validations (100, sequences 250, twins of series 25)", 1
+    )
+    patience: int | None = _number(
+        None,
+        "validations without a better one after which training ends; 0: never (6, twins of series 24)",
+        0,
+    )
     checkpoint: str = _choice(
         "full", "what checkpoints hold: all that resuming needs, or the weights alone", "full", "model"
     )
@@ -204,41 +227,56 @@ class Config:
                 raise ConfigError(f"{flag} must be at least {meta['low']:g}{upper}, this is {value:g}")
 
 
+_SELECTION: dict[str, Any] = {"validate_every": 100, "patience": 6}
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {
     "nyc": {
+        **_SELECTION,
         "window": 168,
         "horizon": 24,
         "encoder": "linear",
-        "normalise": "window",
-        "beta": 0.005,
+        "normalise": "last",
+        "likelihood": "student",
+        "lr": 1e-3,
+        "beta": 0.01,
         "steps": 2000,
     },
     "csv": {
+        **_SELECTION,
         "window": 336,
         "horizon": 96,
         "encoder": "linear",
-        "normalise": "window",
+        "normalise": "last",
+        "likelihood": "student",
+        "lr": 1e-3,
         "beta": 0.01,
         "steps": 2000,
     },
     "digits": {
+        **_SELECTION,
         "window": 64,
         "horizon": 10,
         "encoder": "mlp",
         "normalise": "none",
+        "likelihood": "gaussian",
+        "lr": 1e-3,
         "beta": 1e-3,
         "steps": 1500,
     },
     "diabetes": {
+        **_SELECTION,
         "window": 10,
         "horizon": 1,
         "encoder": "mlp",
         "normalise": "none",
+        "likelihood": "gaussian",
+        "lr": 1e-3,
         "beta": 1e-3,
         "steps": 1000,
     },
 }
 
+TWIN_DEFAULTS: dict[str, Any] = {"lr": 3e-4, "validate_every": 25, "patience": 24}
+"""What twins of series have by themselves, tuned for them: they overfit early (docs/benchmarks.md)."""
 ROW_TASKS = ("digits", "diabetes")
 FILES = ("csv:", "text:", "chords:")
 """How data that is a file begins."""
@@ -251,6 +289,7 @@ _SEQUENCE: dict[str, Any] = {
     "horizon": 1,
     "encoder": "linear",
     "normalise": "none",
+    "likelihood": "gaussian",
     "prior": "autoregressive",
     "phi": SPREAD_PHI,
     "layers": 2,
@@ -263,6 +302,8 @@ _SEQUENCE: dict[str, Any] = {
     "test_draws": 8,
     "steps": 2000,
     "record_every": 10,
+    **_SELECTION,
+    "validate_every": 250,
     "probe_inputs": 0,
     "probe_times": 12,
 }
@@ -283,6 +324,7 @@ SEQUENCE_DEFAULTS: dict[str, dict[str, Any]] = {
 _TRANSFORMER: dict[str, Any] = {"prior": "standard", "phi": "0.6", "sigma_init": 0.5, "lr": 1e-3}
 NOT_OF_SEQUENCES = (
     "control", "thermostat", "lam_band", "lam_ar", "ar_share", "sigma_guard", "local_decoder", "compile",
+    "persistence",
 )  # fmt: skip
 
 
@@ -313,8 +355,16 @@ def resolve(config: Config) -> Config:
         _check_sequence(config, kind)
     if kind in ROW_TASKS and (config.prior == "autoregressive" or config.lam_ar > 0):
         raise ConfigError(f"an autoregressive prior or penalty needs series; the rows of {kind} have no past")
+    if kind in ROW_TASKS and config.persistence is not None:
+        raise ConfigError(f"--persistence needs series; the rows of {kind} have no past: leave it out")
     defaults = SEQUENCE_DEFAULTS.get(kind, SEQUENCE_DEFAULTS["series"])
     defaults = defaults if is_sequence(config) else TASK_DEFAULTS[kind]
+    if config.twin and not is_sequence(config) and kind not in ROW_TASKS:
+        defaults = defaults | TWIN_DEFAULTS
+    if 0 < config.df <= 2:
+        raise ConfigError(f"--df must be above 2, where the variance is finite, or 0: this is {config.df:g}")
+    if config.likelihood == "student" and (is_sequence(config) or kind == "digits"):
+        raise ConfigError(f"--likelihood student is for numbers of series and rows, not for {kind}")
     own = {name: value for name, value in defaults.items() if getattr(config, name) is None}
     return dataclasses.replace(config, **own)
 
@@ -364,10 +414,12 @@ def flag_words(name: str, value: Any) -> list[str]:
 
 def command_words(config: Config) -> list[str]:
     """The words of a command line that give `config` again, what its data set has by itself left out."""
-    own = resolve(from_dict({"data": config.data, "sequence": config.sequence, "network": config.network}))
+    own = resolve(
+        from_dict({name: getattr(config, name) for name in ("data", "sequence", "network", "twin")})
+    )
     given = {item.name: getattr(config, item.name) for item in dataclasses.fields(Config)}
     asked = {"data"} | {
-        name for name in ("sequence", "network") if getattr(config, name) != getattr(Config(), name)
+        name for name in ("sequence", "network", "twin") if getattr(config, name) != getattr(Config(), name)
     }
     changed = {name: value for name, value in given.items() if name in asked or value != getattr(own, name)}
     return [word for name, value in changed.items() for word in flag_words(name, value)]

@@ -16,11 +16,13 @@ from vdn.control import (
     ArShareController,
     BetaThermostat,
     Homeostat,
+    PersistenceMultiplier,
     band_penalty,
     guard_sigma,
     mean_square,
     mu2_band,
     project_to_band,
+    slope_sums,
 )
 from vdn.network import Output, VariationalNetwork
 from vdn.neuron import Posterior, VariationalNeurons
@@ -84,12 +86,12 @@ def silent(posterior: Posterior) -> Tensor:
 class Controller:
     """All control of one training: betas, penalties, interventions, their state.
 
-    config: resolved; network: whose layers are controlled. Without any law chosen it costs nothing. Raises
-    ConfigError for limits of a law in the wrong order.
+    config: resolved; network: whose layers are controlled; n_series: of the data, whose ids are from 0.
+    Without any law chosen it costs nothing. Raises ConfigError for limits of a law in the wrong order.
     """
 
-    def __init__(self, config: Config, network: VariationalNetwork, beta: float) -> None:
-        self.config, self.network, self.beta = config, network, beta
+    def __init__(self, config: Config, network: VariationalNetwork, beta: float, n_series: int = 1) -> None:
+        self.config, self.network, self.beta, self.n_series = config, network, beta, n_series
         self.layers = [] if config.twin else network.neuron_layers
         device = network.neuron_layers[0].mean.weight.device
         try:
@@ -109,6 +111,11 @@ class Controller:
         self.homeostats = (
             [Homeostat(self.low, self.high) for _ in self.layers] if config.control == "homeostasis" else []
         )
+        self.multipliers = []
+        if config.persistence is not None:
+            target = spread_groups(config.persistence, config.neurons).to(device)
+            self.multipliers = [PersistenceMultiplier(target) for _ in self.layers]
+        self.limited = [torch.zeros_like(law.target, dtype=torch.bool) for law in self.multipliers]
         self.ar = ArShareController(config.lam_ar)
         self.ar_sigma = ar_sigma_from_band(low, high)
         self._ar_share: Tensor | None = None
@@ -118,19 +125,32 @@ class Controller:
         c_min, c_max = (
             spread_groups(text, config.neurons).to(device) for text in (config.c_min, config.c_max)
         )
-        law = BetaThermostat(config.neurons, self.beta, config.beta_min, config.beta_max, c_min, c_max)
+        law = BetaThermostat(
+            config.neurons,
+            self.beta,
+            config.beta_min,
+            config.beta_max,
+            c_min,
+            c_max,
+            gain=config.thermostat_gain,
+        )
         law.beta = law.beta.to(device)
         return law
 
     def betas(self) -> list[Tensor | float]:
         """KL weight of each layer: (N,) or a number."""
-        return [law.beta for law in self.thermostats] if self.thermostats else [self.beta] * len(self.layers)
+        return (
+            [law.weights() for law in self.thermostats]
+            if self.thermostats
+            else [self.beta] * len(self.layers)
+        )
 
-    def penalties(self, output: Output, done: int) -> dict[str, Tensor]:
-        """Band ("band") and published AR penalty ("ar") of a batch, weighted and ramped, each a mean over
-        layers.
+    def penalties(self, output: Output, done: int, series: Tensor | None = None) -> dict[str, Tensor]:
+        """Band ("band") and published AR penalty ("ar") of a batch, each a mean over layers, and the pull on
+        persistence ("persistence"), a sum over neurons; weighted and ramped.
 
-        done: optimiser steps done. Those that are off, or whose ramp has not begun, are left out.
+        done: optimiser steps done; series: of each origin, which "persistence" needs. Those that are off, or
+        whose ramp has not begun, are left out.
         """
         config = self.config
         factor = ramp(done, config.ramp_warmup, config.ramp_length)
@@ -148,22 +168,37 @@ class Controller:
                 [ar_penalty(now, before, config.ar_phi, self.ar_sigma) for now, before in halves]
             ).mean()
             found["ar"] = self.ar.lam * factor * change
+        if self.multipliers and series is not None:
+            assert self.config.horizon is not None  # resolved
+            pulls = []
+            for law, posterior in zip(self.multipliers, output.posteriors, strict=True):
+                pairs = posterior.mu.shape[0] // 2 * posterior.mu.shape[2]
+                pulls.append(law.penalty(self._slope_sums(posterior, series), pairs))
+            found["persistence"] = factor * torch.stack(pulls).sum() / self.config.horizon
         return found
 
-    def penalty(self, output: Output, done: int, loss: Tensor) -> Tensor | None:
+    def _slope_sums(self, posterior: Posterior, series: Tensor) -> Tensor:
+        """(2, N) `slope_sums` of a layer; series: of each origin, of which each draw is a row."""
+        now, before = posterior.mu.tensor_split(2)
+        return slope_sums(now, before, series.repeat_interleave(len(now) // len(series)), self.n_series)
+
+    def penalty(self, output: Output, done: int, loss: Tensor, series: Tensor | None = None) -> Tensor | None:
         """The sum of `penalties`, None where there are none; takes note of the AR penalty's share, which
         `act` steers.
 
-        loss: the rest of the loss.
+        loss: the rest of the loss; series: of each origin.
         """
-        found = self.penalties(output, done)
+        found = self.penalties(output, done, series)
         if "ar" in found:
             self._ar_share = (found["ar"] / (found["ar"] + loss.abs())).detach()
         return torch.stack(list(found.values())).sum() if found else None
 
     @torch.no_grad()
-    def act(self, output: Output, done: int) -> list[Intervention]:
-        """After optimiser step number `done` (counted from 1): what the laws did to the network."""
+    def act(self, output: Output, done: int, series: Tensor | None = None) -> list[Intervention]:
+        """After optimiser step number `done` (counted from 1): what the laws did to the network.
+
+        series: of each origin.
+        """
         if not self.layers or not output.posteriors:
             return []
         acts: list[Intervention] = []
@@ -172,6 +207,8 @@ class Controller:
         for index, (layer, posterior) in enumerate(zip(self.layers, output.posteriors, strict=True)):
             if self.thermostats and warm:
                 self.thermostats[index].update(context_paid(posterior, layer))
+            if self.multipliers and warm and series is not None:
+                self.multipliers[index].update(self._slope_sums(posterior, series))
             if self.homeostats:
                 self.homeostats[index].observe(mean_square(posterior.mu.detach()))
             if not due:
@@ -182,6 +219,8 @@ class Controller:
             elif self.homeostats:
                 scale = self.homeostats[index].act(layer)
                 acts += _acts(index, "homeostasis", scale, scale != 1)
+            if self.multipliers:
+                acts += self._newly_limited(index)
             if self.config.sigma_guard:
                 change = guard_sigma(layer, silent(posterior))
                 acts += _acts(index, "sigma_guard", change, change != 0)
@@ -192,13 +231,26 @@ class Controller:
                 acts.append(Intervention(None, "ar_share", None, torch.tensor([after])))
         return acts
 
+    def _newly_limited(self, index: int) -> list[Intervention]:
+        """Neurons of a layer whose multiplier has come to its limit: their persistence does not reach its
+        set-point.
+        """
+        law = self.multipliers[index]
+        limited = law.weight.abs() >= law.limit
+        new = limited & ~self.limited[index]
+        self.limited[index] = limited
+        return _acts(index, "persistence_limit", law.weight, new)
+
     def columns(self) -> list[dict[str, Tensor]]:
         """Statistics of the laws, a dictionary a layer: beta where it is regulated, the band where there is
         one, each (N,).
         """
         columns: list[dict[str, Tensor]] = [{} for _ in self.layers]
         for column, law in zip(columns, self.thermostats, strict=bool(self.thermostats)):
-            column["beta"] = law.beta
+            column["beta"] = law.weights()
+        for column, multiplier in zip(columns, self.multipliers, strict=bool(self.multipliers)):
+            column["persistence_target"] = multiplier.target
+            column["persistence_weight"] = multiplier.weight
         if self.banded:
             columns = [column | {"band_low": self.low, "band_high": self.high} for column in columns]
         return columns
@@ -209,6 +261,8 @@ class Controller:
             "thermostats": [law.state() for law in self.thermostats],
             "homeostats": [law.state() for law in self.homeostats],
             "ar": self.ar.state(),
+            "multipliers": [law.state() for law in self.multipliers],
+            "limited": self.limited,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -218,6 +272,13 @@ class Controller:
         for homeostat, kept in zip(self.homeostats, state["homeostats"], strict=True):
             homeostat.restore(kept)
         self.ar.restore(state["ar"])
+        # checkpoints of before this law have none
+        for multiplier, kept in zip(self.multipliers, state.get("multipliers", []), strict=True):
+            multiplier.restore(kept)
+        self.limited = [
+            kept.to(law.target.device)
+            for kept, law in zip(state.get("limited", []), self.multipliers, strict=True)
+        ]
 
 
 def _acts(layer: int, mechanism: str, amounts: Tensor, where: Tensor) -> list[Intervention]:

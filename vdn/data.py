@@ -79,8 +79,8 @@ class ForecastTask:
             if last <= first:
                 raise DataError(
                     f"the {split} split has no room for a window of {self.window} with a horizon of"
-                    f" {self.horizon} and a predecessor {self.stride} rows before; take smaller ones or more"
-                    " rows"
+                    f" {self.horizon} and a predecessor {self.stride} rows before; take smaller ones"
+                    " (--window, --horizon, --stride) or more rows"
                 )
 
     @property

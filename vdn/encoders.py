@@ -52,6 +52,65 @@ class TrendSeasonalEncoder(nn.Module):
         return self.trend(trend) + self.seasonal(x - trend)
 
 
+class Embedding(nn.Module):
+    """A position as a layer's input; zeros at a sequence's start.
+
+    Parameters
+    ----------
+    size
+        Symbols, or numbers of a position.
+    features
+        F.
+    symbols
+        Whether positions are symbols; -1 is the start. The start of numbers is zeros.
+    """
+
+    def __init__(self, size: int, features: int, symbols: bool) -> None:
+        super().__init__()
+        self.size, self.symbols = size, symbols
+        # the row that is always zeros comes last
+        self.map = (
+            nn.Embedding(size + 1, features, padding_idx=size)
+            if symbols
+            else nn.Linear(size, features, bias=False)
+        )
+
+    def first(self, like: Tensor) -> Tensor:
+        """The position that a sequence begins with.
+
+        Parameters
+        ----------
+        like
+            (T,) symbols or (T, D).
+
+        Returns
+        -------
+        Tensor
+            (1,) or (1, D).
+        """
+        if self.symbols:
+            return torch.full((1,), -1, dtype=torch.long, device=like.device)
+        return torch.zeros((1, self.size), dtype=like.dtype, device=like.device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs of the first layer.
+
+        Parameters
+        ----------
+        x
+            (...) symbols or (..., D).
+
+        Returns
+        -------
+        Tensor
+            (..., F).
+        """
+        if self.symbols:
+            x = torch.where(x < 0, self.size, x)
+        found: Tensor = self.map(x)
+        return found
+
+
 def make_encoder(kind: str, inputs: int, width: int) -> nn.Module:
     """The encoder called `kind`, one of `ENCODERS`; ValueError for another name."""
     if kind == "linear":

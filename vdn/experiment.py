@@ -44,31 +44,32 @@ from vdn.network import VariationalNetwork
 from vdn.objective import class_nll
 from vdn.records import DataError
 from vdn.scores import mixture_crps, mixture_nll
+from vdn.selection import WEIGHTS
 from vdn.sequence_data import SequenceTask
 from vdn.sequence_experiment import SequenceSubject, examples, sequence_score
+from vdn.student import student_noise
 from vdn.subject import NetworkSubject
 from vdn.trainer import load_checkpoint, load_network
 
 Tables = dict[str, pd.DataFrame]
 
 
-def scores_of(task: Task) -> dict[str, Score]:
+def scores_of(task: Task, df: Tensor | None = None) -> dict[str, Score]:
     """Scores of a task, one number an example, lower is better: nll (nats a predicted number), crps, mse;
-    nll, brier, error.
+    nll, brier, error. df: degrees of freedom of a Student observation.
     """
     if task.kind == "classification":
         return {"nll": lambda mean, scale, y: class_nll(mean, y), "brier": _brier, "error": _error}
-    return {"nll": _nll, "crps": _crps, "mse": _mse}
 
+    def nll(mean: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
+        assert scale is not None
+        return mixture_nll(y, mean, scale, reduction="none", df=df)
 
-def _nll(mean: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
-    assert scale is not None
-    return mixture_nll(y, mean, scale, reduction="none")
+    def crps(mean: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
+        assert scale is not None
+        return mixture_crps(y, mean, scale, "none", df).mean(-1)
 
-
-def _crps(mean: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
-    assert scale is not None
-    return mixture_crps(y, mean, scale, "none").mean(-1)
+    return {"nll": nll, "crps": crps, "mse": _mse}
 
 
 def _mse(mean: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
@@ -109,8 +110,8 @@ class Bench:
     """
 
     def __init__(self, run: Path, arguments: argparse.Namespace) -> None:
-        state = load_checkpoint(run)
-        self.step = int(state["step"])
+        state = load_checkpoint(run, arguments.weights)
+        self.step, self.weights = int(state["step"]), str(state["weights"])
         self.config, self.task, network = load_network(
             state, arguments.data, arguments.changed_data, reading_of(arguments)
         )
@@ -128,7 +129,7 @@ class Bench:
             self.subject, self.scores = SequenceSubject(network), sequence_score(network, self.task)
         else:
             assert isinstance(network, VariationalNetwork)
-            self.subject, self.scores = NetworkSubject(network), scores_of(self.task)
+            self.subject, self.scores = NetworkSubject(network), scores_of(self.task, network.df)
         self.split: Split = arguments.split
         self.seed: int = arguments.seed
         self.examples = Examples(self.task, self.split, getattr(arguments, "windows", 1))
@@ -231,6 +232,8 @@ def run_rollout(bench: Bench, arguments: argparse.Namespace, progress: Progress)
     series, origin = series[kept], origin[kept]
     windows = bench.examples.x[kept]
     truth = task.values.unfold(1, arguments.length, 1)[series, origin]
+    assert isinstance(bench.network, VariationalNetwork)
+    df = bench.network.df
     tables = rollout(
         bench.subject,
         windows,
@@ -240,6 +243,7 @@ def run_rollout(bench: Bench, arguments: argparse.Namespace, progress: Progress)
         bench.seed,
         truth,
         progress,
+        None if df is None else lambda like, source: student_noise(tuple(like.shape), df, like, source),
     )
     starts = {
         "start": np.arange(len(series)),
@@ -298,6 +302,7 @@ def add_command(commands: argparse._SubParsersAction[Any]) -> None:
         one.add_argument("--split", choices=SPLITS, default="test", help="where they are from [test]")
         one.add_argument("--seed", type=int, default=0, help="seed of the noise [0]")
         add_data(one)
+        add_weights(one)
         one.add_argument("--name", default=name, help=f"name under which the result is stored [{name}]")
     cores = os.cpu_count() or 1
     parsers["ablation"].add_argument("--workers", type=positive, default=cores, help=f"threads [{cores}]")
@@ -327,6 +332,12 @@ def add_data(parser: argparse.ArgumentParser) -> None:
             doc = f"{item.metadata['doc']} [as the run was trained]"
             choices = item.metadata.get("options")
             parser.add_argument(f"--{item.name}", choices=choices, default=argparse.SUPPRESS, help=doc)
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Flag of commands on a run's network: which of its weights."""
+    words = "those with the best validation score, where they were kept, or the last ones [best]"
+    parser.add_argument("--weights", choices=WEIGHTS, default="best", help=words)
 
 
 def reading_of(arguments: argparse.Namespace) -> dict[str, str]:
@@ -377,6 +388,7 @@ def run(arguments: argparse.Namespace) -> int:
             }
             settings |= {
                 "step": bench.step,
+                "weights": bench.weights,
                 "seconds": round(time.monotonic() - began, 2),
             }
             if "windows" in settings:
@@ -391,7 +403,10 @@ def run(arguments: argparse.Namespace) -> int:
         if isinstance(error, ConfigError | DataError | RunError):
             raise
         raise ConfigError(str(error)) from error
-    print(f"{arguments.experiment}: {time.monotonic() - began:.1f} s, stored in {folder}")
+    print(
+        f"{arguments.experiment}: {bench.weights} weights, of step {bench.step:,};"
+        f" {time.monotonic() - began:.1f} s, stored in {folder}"
+    )
     return 0
 
 

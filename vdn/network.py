@@ -8,6 +8,7 @@ sd, has been sampled.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, ParamSpec
 
@@ -18,13 +19,16 @@ from torch import Tensor, nn
 from vdn.encoders import make_encoder
 from vdn.neuron import LocalDecoder, Pooling, Posterior, SigmaMode, VariationalNeurons
 from vdn.priors import AutoregressivePrior, Prior, StandardNormalPrior
+from vdn.student import LEAST_DF
 
 _P = ParamSpec("_P")
 
 WINDOW_SD_FLOOR = 0.05  # in training sds: below it a flat window's noise would be blown up to unit size
 SCALE_FLOOR = 0.01  # of the observation scale, in the window's units: a density must not become a spike
 
-Normalisation = Literal["window", "none"]
+Normalisation = Literal["window", "last", "none"]
+Likelihood = Literal["gaussian", "student"]
+DF_INIT = 6.0  # degrees of freedom that learning starts from
 TaskKind = Literal["forecast", "regression", "classification"]
 DecoderUse = Literal["off", "watch", "train"]
 Edit = Callable[[int, Tensor], Tensor]
@@ -46,12 +50,15 @@ class Output(NamedTuple):
         input was sampled: their batch is B S rows, row = b S + s.
     explained
         With local decoders, E log p(target_i | z_i) of each layer, nats, (B, N) or (B S, N).
+    df
+        () degrees of freedom of a Student observation with these sds; None for a Gaussian one.
     """
 
     mean: Tensor
     scale: Tensor | None
     posteriors: list[Posterior]
     explained: list[Tensor]
+    df: Tensor | None = None
 
 
 class VariationalNetwork(nn.Module):
@@ -77,7 +84,7 @@ class VariationalNetwork(nn.Module):
         Name of an encoder of `vdn.encoders`.
     normalise
         "window" subtracts each example's own mean and divides by its sd, and undoes both in the prediction;
-        "none" leaves it.
+        "last" subtracts its last value and divides by the same sd; "none" leaves it.
     task
         What the head predicts.
     read_first
@@ -85,6 +92,10 @@ class VariationalNetwork(nn.Module):
     local_decoder
         Whether each neuron explains a projection of its layer's input (see `LocalDecoder`): "watch" leaves
         the neurons alone, "train" moves them too.
+    likelihood
+        Distribution of an observed number: "gaussian", or "student" of the same sd.
+    df
+        Degrees of freedom of the latter, above 2; None: one number that is learned.
 
     Raises
     ------
@@ -111,6 +122,8 @@ class VariationalNetwork(nn.Module):
         task: TaskKind = "forecast",
         read_first: bool = True,
         local_decoder: DecoderUse = "off",
+        likelihood: Likelihood = "gaussian",
+        df: float | None = None,
     ) -> None:
         super().__init__()
         if layers < 1 or neurons < 1:
@@ -119,8 +132,12 @@ class VariationalNetwork(nn.Module):
             )
         if prior not in ("standard", "autoregressive"):
             raise ValueError(f'prior must be "standard" or "autoregressive", this is {prior!r}')
-        if normalise not in ("window", "none"):
-            raise ValueError(f'normalise must be "window" or "none", this is {normalise!r}')
+        if normalise not in ("window", "last", "none"):
+            raise ValueError(f'normalise must be "window", "last" or "none", this is {normalise!r}')
+        if likelihood not in ("gaussian", "student"):
+            raise ValueError(f'likelihood must be "gaussian" or "student", this is {likelihood!r}')
+        if df is not None and df <= 2:
+            raise ValueError(f"df must be above 2, where the variance is finite; this is {df}")
         if local_decoder not in ("off", "watch", "train"):
             raise ValueError(f'local_decoder must be "off", "watch" or "train", this is {local_decoder!r}')
         self.task, self.normalise, self.outputs, self.local_decoder = task, normalise, outputs, local_decoder
@@ -148,6 +165,20 @@ class VariationalNetwork(nn.Module):
         self.decoders = nn.ModuleList(
             LocalDecoder(layer) for layer in self.neuron_layers if local_decoder != "off"
         )
+        self.fixed_df = df
+        self.log_excess_df: nn.Parameter | None = None  # ln of what a learned df has beyond LEAST_DF
+        self.likelihood = likelihood if task != "classification" else "gaussian"
+        if self.likelihood == "student" and df is None:
+            self.log_excess_df = nn.Parameter(torch.tensor(math.log(DF_INIT - LEAST_DF)))
+
+    @property
+    def df(self) -> Tensor | None:
+        """() degrees of freedom of a Student observation; None for a Gaussian one."""
+        if self.log_excess_df is not None:
+            return LEAST_DF + self.log_excess_df.exp()
+        if self.likelihood == "gaussian":
+            return None
+        return self.head.weight.new_tensor(self.fixed_df)
 
     @property
     def neuron_layers(self) -> list[VariationalNeurons]:
@@ -207,7 +238,7 @@ class VariationalNetwork(nn.Module):
             KL of its posteriors in nats.
         """
         batch = x.shape[0]
-        x, window_mean, window_sd = self.window(x)
+        x, window_centre, window_sd = self.window(x)
         noise = self.draw_noise(batch, n_samples) if noise is None else noise
         context: Literal["pairs"] | None = "pairs" if pairs else None
         posteriors: list[Posterior] = []
@@ -233,8 +264,8 @@ class VariationalNetwork(nn.Module):
             else:
                 stream = stream + activation[0]
             h = F.gelu(norm(stream))
-        mean, scale = self.predict(h, first, n_samples, window_mean, window_sd)
-        return Output(mean, scale, posteriors, explained)
+        mean, scale = self.predict(h, first, n_samples, window_centre, window_sd)
+        return Output(mean, scale, posteriors, explained, self.df)
 
     def window(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The examples in their own units.
@@ -247,16 +278,18 @@ class VariationalNetwork(nn.Module):
         Returns
         -------
         tuple of Tensor
-            (B, inputs) normalised, with the mean and sd (B, 1) that undo it (0 and 1 without normalisation).
+            (B, inputs) normalised, with the centre and sd (B, 1) that undo it (0 and 1 without
+            normalisation).
         """
         if self.normalise == "none":
             return x, x.new_zeros(()), x.new_ones(())
         sd, mean = torch.std_mean(x, 1, correction=0, keepdim=True)
         sd = sd.clamp_min(WINDOW_SD_FLOOR)
-        return (x - mean) / sd, mean, sd
+        centre = x[:, -1:] if self.normalise == "last" else mean
+        return (x - centre) / sd, centre, sd
 
     def predict(
-        self, top: Tensor, first: Tensor, n_samples: int, window_mean: Tensor, window_sd: Tensor
+        self, top: Tensor, first: Tensor, n_samples: int, window_centre: Tensor, window_sd: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Mean and scale of the prediction.
 
@@ -268,7 +301,7 @@ class VariationalNetwork(nn.Module):
             (B S, N) draws of the first layer.
         n_samples
             Draws S.
-        window_mean, window_sd
+        window_centre, window_sd
             What undoes the normalisation, as `window` returns it.
 
         Returns
@@ -283,7 +316,7 @@ class VariationalNetwork(nn.Module):
             return draws_of(out + linear, n_samples), None
         mean, raw = out.split(self.outputs, -1)
         scale = F.softplus(raw) + SCALE_FLOOR
-        return window_mean + window_sd * draws_of(mean + linear, n_samples), window_sd * draws_of(
+        return window_centre + window_sd * draws_of(mean + linear, n_samples), window_sd * draws_of(
             scale, n_samples
         )
 
@@ -332,7 +365,7 @@ class DeterministicTwin(VariationalNetwork):
         Output
             mean and scale (1, B, H).
         """
-        x, window_mean, window_sd = self.window(x)
+        x, window_centre, window_sd = self.window(x)
         h = self.encoder(x)
         stream = first = x.new_zeros(())
         for index, (layer, norm) in enumerate(zip(self.neuron_layers, self.norms, strict=True)):
@@ -340,8 +373,8 @@ class DeterministicTwin(VariationalNetwork):
             stream = activation if index == 0 else stream + activation
             first = activation if index == 0 else first
             h = F.gelu(norm(stream))
-        mean, scale = self.predict(h, first, 1, window_mean, window_sd)
-        return Output(mean, scale, [], [])
+        mean, scale = self.predict(h, first, 1, window_centre, window_sd)
+        return Output(mean, scale, [], [], self.df)
 
 
 def rows_of(draws: Tensor) -> Tensor:

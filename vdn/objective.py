@@ -53,7 +53,7 @@ def distortion(output: Output, target: Tensor) -> Tensor:
         A scalar.
     """
     if output.scale is not None:
-        return mixture_nll(target, output.mean, output.scale) * target.shape[-1]
+        return mixture_nll(target, output.mean, output.scale, df=output.df) * target.shape[-1]
     return class_nll(output.mean, target).mean()
 
 

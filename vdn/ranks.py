@@ -110,6 +110,21 @@ def any_of(asked: bool) -> bool:
     return bool(said)
 
 
+def of_first(numbers: Sequence[float]) -> list[float]:
+    """What rank 0 has of numbers that all processes have; the same answer on all, so that they decide alike.
+
+    Parameters
+    ----------
+    numbers
+        As many on every process.
+    """
+    if not _sharing:
+        return list(numbers)
+    said = torch.tensor(numbers, dtype=torch.float64)
+    dist.broadcast(said, 0)
+    return [float(number) for number in said.tolist()]
+
+
 def add_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """The gradients of all shares, in the place of each process's own.
 
@@ -214,6 +229,8 @@ class Share(NamedTuple):
             back(scale),
             [Posterior(*map(back, one)) for one in posteriors],
             [back(one) for one in explained],
+            # its gradient is rank 0's, and 0 on the others: each adds up equally many
+            output.df if output.df is None or keeps_log() else output.df.detach() + 0 * output.df,
         )
 
     def _whole(self, found: Sequence[Tensor], axes: Sequence[int]) -> list[Tensor]:

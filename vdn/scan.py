@@ -1,4 +1,4 @@
-"""The recurrences of `vdn.sequence` over all positions at once, with their gradients.
+"""The recurrences of `vdn.sequence_layer` over all positions at once, with their gradients.
 
 Loops of fused multiply-adds over time without autograd's bookkeeping, their gradients the same loops
 backwards. Of the ways that were measured (docs/decisions.md) it is the fastest on a CPU, where positions are

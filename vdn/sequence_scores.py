@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from probes.sequence_moments import SequenceMoments, TokenMoments
-from vdn.answers import Answers, Counted, calibration_scores, nested, number_scores
+from vdn.answers import Answers, Counted, averages, calibration_scores, nested, number_scores
 from vdn.heads import Gaussian
 from vdn.kalman import kalman_predictions
 from vdn.neuron import SIGMA_MAX, SIGMA_MIN
@@ -107,11 +107,12 @@ def sequence_scores(
     dict
         nll_joint and nll_marginal, equal: nats a position; draws, S. Symbols: bits, accuracy, ece with
         ece_null and ece_null_95, draw_information: nats that a draw tells of the next symbol, H(mean) - mean
-        H. Signals: mse, mae, crps, coverage.
+        H. Signals: mse, mae, crps, coverage, energy of several numbers a position.
     """
     was_training = network.training
     network.eval()
     draws = 1 if network.deterministic else draws
+    noise = torch.Generator(next(network.parameters()).device).manual_seed(seed)  # of trajectories
     total = task.positions(split)
     sums: dict[str, float] = defaultdict(float)
     seen = 0
@@ -133,9 +134,9 @@ def sequence_scores(
             sums["draw_information"] += float((entropy - answers.conditional_entropy).sum())
         elif isinstance(network.head, Gaussian):
             mean, scale = network.head.mean_and_scale(output.parameters[:, mask])
-            found = number_scores(mean, scale, batch.y[mask])
+            found = number_scores(mean, scale, batch.y[mask], generator=noise)
             for name in found.keys() - {"nll_joint", "nll_marginal"}:
-                sums[name] += found[name] * count
+                sums[name] += found[name].double().sum().item()
         seen += count
         if report is not None:
             report(seen, total)
@@ -303,7 +304,7 @@ def sequence_baselines(task: SequenceTask, split: Split) -> dict[str, dict[str, 
         nll = -(y * share.log() + (1 - y) * (1 - share).log()).sum(-1).double().mean().item()
         return {"note_shares": {"nll_joint": nll, "nll_marginal": nll}}
     scale = (train.y - train.x)[train.mask].square().mean().sqrt()
-    found = {"last_value": nested(number_scores(x[None], scale.expand(1, *x.shape), y))}
+    found = {"last_value": averages(number_scores(x[None], scale.expand(1, *x.shape), y))}
     if task.table is None:
         signals = held.y.reshape(task.sequences(split), -1)[
             :, : task.positions(split) // task.sequences(split)
@@ -311,7 +312,7 @@ def sequence_baselines(task: SequenceTask, split: Split) -> dict[str, dict[str, 
         mean, sd = kalman_predictions(FACTORS, FACTORS.sd * signals.double().numpy())
         parts = (torch.from_numpy(part / FACTORS.sd) for part in (mean, np.broadcast_to(sd, mean.shape)))
         best_mean, best_sd = (part.reshape(1, -1, 1) for part in parts)
-        found["kalman"] = nested(number_scores(best_mean, best_sd, signals.double().reshape(-1, 1)))
+        found["kalman"] = averages(number_scores(best_mean, best_sd, signals.double().reshape(-1, 1)))
     return found
 
 

@@ -23,7 +23,7 @@ class _Context(NamedTuple):
     streams: list[Tensor]
     activations: list[Tensor]
     noise: list[Tensor]
-    window_mean: Tensor
+    window_centre: Tensor
     window_sd: Tensor
 
 
@@ -57,8 +57,8 @@ class NetworkSubject:
         streams = [activations[0]]
         for activation in activations[1:]:
             streams.append(streams[-1] + activation)
-        _, window_mean, window_sd = self.network.window(x)
-        context = _Context(streams, activations, [rows_of(part) for part in noise], window_mean, window_sd)
+        _, window_centre, window_sd = self.network.window(x)
+        context = _Context(streams, activations, [rows_of(part) for part in noise], window_centre, window_sd)
         mu = [posterior.mu for posterior in output.posteriors]
         sigma = [posterior.sigma.expand_as(posterior.mu) for posterior in output.posteriors]
         kl = [posterior.kl for posterior in output.posteriors]
@@ -84,7 +84,8 @@ class NetworkSubject:
                 stream = stream + above.pool(z)
         # Without a window's own units they are scalars; else each variation has the same.
         mean, sd = (
-            part.repeat(many, 1) if part.dim() else part for part in (context.window_mean, context.window_sd)
+            part.repeat(many, 1) if part.dim() else part
+            for part in (context.window_centre, context.window_sd)
         )
         predicted, scale = network.predict(h, first.flatten(0, 1), draws, mean, sd)
         return Forecast(

@@ -1,5 +1,5 @@
-"""A sweep: seeds x grid, one process a run, and a table of means, sds and paired intervals against the first
-grid point. Where the processes run is for `vdn.sweep_engines`.
+"""A sweep: seeds x grid, one process a run, and a table of means, sds and differences with their intervals
+against the first grid point. Where the processes run is for `vdn.sweep_engines`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
+from probes import Run
+from probes.analysis.paired_scores import UnpairedError
+from probes.analysis.score_differences import said, score_differences
 from probes.log.limits import JSON_BYTES
 from probes.storage import is_store, open_folder
 from vdn.config import ConfigError
@@ -123,32 +127,55 @@ def run_jobs(
         engine.stop(running.values())
 
 
-def summarise(results: dict[Job, dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+def summarise(
+    results: dict[Job, dict[str, Any]],
+    names: Sequence[str],
+    origins: Mapping[Job, pd.DataFrame] | None = None,
+) -> list[dict[str, Any]]:
     """One row a grid point: n, mean and sd over seeds of each score, and the mean difference to the first
     point, paired by seed.
 
-    `difference_NAME` is (mean, half width of the 95 % t interval), None for the first point or fewer than two
-    common seeds.
+    `difference_NAME` is (mean, half width of the 95 % interval), None for the first point or where nothing
+    can be said of it. The interval is over time and seeds where `origins` has what the jobs stored of each
+    origin (`score_differences`), and `over` says what it is of; of a score that it does not have over seeds
+    alone (`paired_interval`), from two of them on.
     """
-    points: dict[str, dict[int, dict[str, Any]]] = {}
-    for job, scores in results.items():
-        points.setdefault(job.name, {})[job.seed] = scores
+    points: dict[str, dict[int, Job]] = {}
+    for job in results:
+        points.setdefault(job.name, {})[job.seed] = job
     rows = []
-    first: dict[int, dict[str, Any]] | None = None
+    first: dict[int, Job] | None = None
     for point, by_seed in points.items():
-        row: dict[str, Any] = {"point": point, "n": len(by_seed)}
+        row: dict[str, Any] = {"point": point, "n": len(by_seed), "over": ""}
+        common = sorted(by_seed.keys() & first.keys()) if first is not None else []
+        pairs = [(by_seed[seed], first[seed]) for seed in common] if first is not None else []
+        found = _by_origin(pairs, origins or {})
+        if len(found):
+            row["over"] = said(found)
         for name in names:
-            values = np.array([scores[name] for scores in by_seed.values()], float)
+            values = np.array([results[job][name] for job in by_seed.values()], float)
             row[name] = (values.mean(), values.std(ddof=1) if len(values) > 1 else math.nan)
             row[f"difference_{name}"] = None
-            common = sorted(by_seed.keys() & first.keys()) if first is not None else []
-            if first is not None and len(common) > 1:
+            if name in found.index:
+                line = found.loc[name]
+                row[f"difference_{name}"] = line["difference"], line["high"] - line["difference"]
+            elif len(pairs) > 1:
                 row[f"difference_{name}"] = paired_interval(
-                    np.array([by_seed[s][name] - first[s][name] for s in common])
+                    np.array([results[own][name] - results[other][name] for own, other in pairs])
                 )
         rows.append(row)
         first = by_seed if first is None else first
     return rows
+
+
+def _by_origin(pairs: list[tuple[Job, Job]], origins: Mapping[Job, pd.DataFrame]) -> pd.DataFrame:
+    """What `score_differences` says of pairs of jobs; nothing where they have no scores by origin."""
+    if not pairs or not all(job in origins for pair in pairs for job in pair):
+        return pd.DataFrame()
+    try:
+        return score_differences(*([origins[job] for job in side] for side in zip(*pairs, strict=True)))
+    except UnpairedError:
+        return pd.DataFrame()
 
 
 def paired_interval(differences: np.ndarray) -> tuple[float, float]:
@@ -157,6 +184,11 @@ def paired_interval(differences: np.ndarray) -> tuple[float, float]:
     return float(differences.mean()), float(stats.t.ppf(PAIRED_LEVEL, n - 1)) * float(
         differences.std(ddof=1)
     ) / math.sqrt(n)
+
+
+def origin_scores(run: Path) -> pd.DataFrame:
+    """Scores of each origin of the test split that a finished run has stored, also of a store."""
+    return Run(run).origin_scores()
 
 
 def test_scores(run: Path) -> dict[str, float]:

@@ -66,9 +66,11 @@ from vdn.trainer import (
 # enough to see the trend; the test takes every example and S = 64
 VALIDATION_EXAMPLES, VALIDATION_DRAWS = 1024, 8
 VALIDATION_POSITIONS = 16_384  # of sequences
+TRAINING_EXAMPLES, TRAINING_POSITIONS = 512, 4096  # that are scored beside them: about 2 % of a step's time
 PROGRESS_SECONDS = 0.2  # between two calls of the progress function
 NAME_BYTES = 80  # of a run's name that are its data's: file systems take 255 at most, some 143
 NOT_IN_NAMES = '/\\:*?"<>|'  # of folders, on one system or another
+WEIGHTS_STEP = "weights_step"  # scalar of the test split: steps done when its weights were there
 FURTHER = (DATA_FILE, ranks.RANKS)  # of a log's configuration, beside the settings
 BUFFERED_STEPS = 64  # recorded steps that stay on the device before they move in one copy
 
@@ -131,7 +133,7 @@ class TrainingLogger:
 
     def before(self, step: int) -> None:
         """Before optimiser step `step`: what is seen of the probe batch, where it is due."""
-        if self.probe_batch is not None and step in self.probed:
+        if self.probe_batch is not None and (step in self.probed or step == self.trainer.last - 1):
             self.flush()  # a block holds the same statistics at all of its steps
             self._of_probe_batch = self.probe_batch.record(step)
 
@@ -142,7 +144,8 @@ class TrainingLogger:
         for act in done.interventions:
             neurons = None if act.neurons is None else act.neurons.cpu().numpy()
             self.recorder.event(step, act.mechanism, act.layer, neurons, act.amounts.cpu().numpy())
-        if step not in self.recorded and step % self.trainer.config.record_every:
+        recorded = step in self.recorded or step == self.trainer.last - 1
+        if not recorded and step % self.trainer.config.record_every:
             return
         self._scalars.append((step, self.trainer.order.epoch(step), done.scalars))
         if done.output.posteriors:
@@ -296,7 +299,8 @@ def free_folder(folder: Path) -> Path:
 def fit(
     trainer: Training, recorder: Recorder, run: Path, report: Report | None = None
 ) -> tuple[FinalStatus, Progress]:
-    """Trains to the last step or to an interruption, with log and checkpoint up to date.
+    """Trains to the last step, to the end of patience or to an interruption, with log and checkpoint up to
+    date.
 
     Parameters
     ----------
@@ -314,19 +318,20 @@ def fit(
     tuple
         "finished" or "interrupted", and the last state of things, as `report` was told it.
     """
-    config = trainer.config
+    every = trainer.config.validate_every
+    assert every is not None
     watcher: Any = TrainingLogger(trainer, recorder) if ranks.keeps_log() else ranks.Silence()
     shown = 0.0
 
     def progress() -> Progress:
-        return Progress(trainer.done, trainer.steps, watcher.loss, watcher.rate, watcher.living_share())
+        return Progress(trainer.done, trainer.last, watcher.loss, watcher.rate, watcher.living_share())
 
     with interruptible() as interrupt:
-        while trainer.done < trainer.steps and not ranks.any_of(interrupt.requested):
+        while trainer.done < trainer.last and not ranks.any_of(interrupt.requested):
             step = trainer.done
             watcher.before(step)
             watcher.after(step, trainer.step())
-            if trainer.done % config.validate_every == 0 and trainer.done < trainer.steps:
+            if trainer.done % every == 0 and trainer.done < trainer.last:
                 watcher.flush()
                 validate(trainer, recorder)
                 recorder.flush()  # the log must hold what the checkpoint claims to follow
@@ -336,17 +341,32 @@ def fit(
                 report(progress())
                 shown = time.monotonic()
         watcher.flush()
-        if trainer.done == trainer.steps:
+        if trainer.done == trainer.last:
             validate(trainer, recorder)
         recorder.flush()
         save_checkpoint(trainer, run)
         if report is not None:
             report(progress())
-    return ("finished" if trainer.done == trainer.steps else "interrupted"), progress()
+    return ("finished" if trainer.done == trainer.last else "interrupted"), progress()
 
 
-def validate(trainer: Training, recorder: Recorder) -> None:
-    """Scores of the present network on part of the validation split, as scalars of the log."""
+def validation_scores(
+    trainer: Training, answered: Callable[[Answers], None] | None = None, crps: bool = True
+) -> dict[str, Any]:
+    """Scores of the present network on part of the validation split, which the training takes note of.
+
+    Parameters
+    ----------
+    trainer
+        What is trained.
+    answered, crps
+        As for `vdn.evaluate.scores`.
+
+    Returns
+    -------
+    dict
+        As `vdn.evaluate.scores` returns them.
+    """
     result = scores(
         trainer.trained,
         trainer.task,
@@ -354,10 +374,36 @@ def validate(trainer: Training, recorder: Recorder) -> None:
         VALIDATION_DRAWS,
         trainer.config.seed,
         VALIDATION_POSITIONS if isinstance(trainer, SequenceTrainer) else VALIDATION_EXAMPLES,
-        answered=answers_to(recorder, trainer.done - 1, "validation"),
+        crps=crps,
+        answered=answered,
     )
-    write_scores(recorder, trainer.done - 1, "validation", result)
-    trainer.validated(result["nll_joint"])
+    trainer.validated(result)
+    return result
+
+
+def validate(trainer: Training, recorder: Recorder) -> None:
+    """Validation scores of the present network, as scalars of the log."""
+    step = trainer.done - 1
+    write_scores(
+        recorder, step, "validation", validation_scores(trainer, answers_to(recorder, step, "validation"))
+    )
+    write_scores(recorder, step, "train", training_scores(trainer))
+
+
+def training_scores(trainer: Training) -> dict[str, float]:
+    """The joint NLL of training examples with as many draws as validation takes: what validation is held
+    against to see overfitting. Batches have fewer draws, and the network moves while theirs is averaged.
+    """
+    found = scores(
+        trainer.trained,
+        trainer.task,
+        "train",
+        VALIDATION_DRAWS,
+        trainer.config.seed,
+        TRAINING_POSITIONS if isinstance(trainer, SequenceTrainer) else TRAINING_EXAMPLES,
+        crps=False,
+    )
+    return {"nll_joint": found["nll_joint"]}
 
 
 def answers_to(recorder: Recorder, step: int, split: str) -> Callable[[Answers], None]:
@@ -480,7 +526,7 @@ def resume(
     trainer = make_trainer(config, task)
     trainer.restore(state)
     if Run(here).status == "finished":
-        raise ConfigError(f"{run} is finished: all {trainer.steps} steps are done")
+        raise ConfigError(f"{run} is finished: all {trainer.last} steps are done")
     if ranks.keeps_log():
         say_what_was_read(task)
     with _log(lambda: Recorder.resume(run, trainer.done - 1)) as recorder:
@@ -547,6 +593,7 @@ def conclude(
     if status == "finished":
         config, step = trainer.config, trainer.done - 1
         trainer.take_best()
+        summary["weights"] = trainer.selection.told(trainer.done)
 
         def tested(done: int, count: int) -> None:
             if report is not None:
@@ -560,6 +607,9 @@ def conclude(
             config.seed,
             tested,
             answers_to(recorder, step, "test"),
+            lambda found: recorder.origin_scores(
+                step, "test", found.origin, found.target, found.span, **found.scores
+            ),
         )
         if not ranks.keeps_log():
             return summary
@@ -573,7 +623,7 @@ def conclude(
             summary["twin"] = None
             logging.getLogger("vdn").warning("the twin %s is left out: %s", twin, error)
         summary["baselines"] = baselines(trainer.task.to(torch.device("cpu")), "test")
-        write_scores(recorder, step, "test", summary["model"])
+        write_scores(recorder, step, "test", summary["model"] | {WEIGHTS_STEP: summary["weights"]["step"]})
         for name, values in summary["baselines"].items():
             write_scores(recorder, step, f"test {name}", values)
         if isinstance(trainer, SequenceTrainer):

@@ -27,12 +27,17 @@ from vdn.epoch_order import EpochOrder
 from vdn.heads import HeadKind
 from vdn.network import DeterministicTwin, Output, VariationalNetwork
 from vdn.objective import objective, predicted_numbers, ramp
+from vdn.selection import Selection, Weights
 from vdn.sequence import LayerState, SequenceOutput, SequentialNetwork, SequentialTwin, State, continued
 from vdn.sequence_data import SequenceBatch, SequenceOrder, SequenceTask
 from vdn.sequence_objective import sequence_objective
 from vdn.transformer import SequenceTransformer, TransformerTwin
 
 CHECKPOINT = Path("checkpoints") / "last.pt"
+BEST = Path("checkpoints") / "best.pt"
+"""The weights with the best validation score, which are read unless the last ones are asked for."""
+OLDER = {"patience": 0, "likelihood": "gaussian"}
+"""Settings that checkpoints lack which were written before they were there."""
 SequenceNetwork = SequentialNetwork | SequenceTransformer
 Network = VariationalNetwork | SequenceNetwork
 
@@ -91,6 +96,8 @@ def make_window_network(config: Config, task: ForecastTask | RowTask) -> Variati
             task=task.kind,
             read_first=config.read_first,
             local_decoder=config.local_decoder,  # type: ignore[arg-type]
+            likelihood=config.likelihood,  # type: ignore[arg-type]
+            df=config.df or None,
         )
 
 
@@ -167,11 +174,8 @@ class Training(ABC):
 
     config: resolved; task: from `vdn.data.load`; network: what is trained; core: its parameters whose
     gradients are clipped. `step()` does one optimiser step; `state()` and `restore()` are the checkpoint;
-    `best` holds the weights with the best validation score, for kinds of training that keep them.
+    `selection` holds the weights with the best validation score.
     """
-
-    keeps_best = False
-    best: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -183,9 +187,11 @@ class Training(ABC):
     ) -> None:
         self.config, self.task, self.order, self.core = config, task, order, core
         self.device = core[0].device
+        assert config.lr is not None
+        self.lr = config.lr
         self.optimiser = torch.optim.AdamW(
             (p for p in network.parameters() if p.requires_grad),
-            lr=config.lr,
+            lr=self.lr,
             weight_decay=config.weight_decay,
             fused=True,
         )
@@ -194,6 +200,16 @@ class Training(ABC):
         assert config.steps is not None
         assert config.beta is not None
         self.steps, self.beta = config.steps, config.beta
+        assert config.patience is not None
+        self.selection = Selection(config.patience)
+        self.best_saved: int | None = None  # the step whose weights best.pt holds
+
+    @property
+    def last(self) -> int:
+        """Steps that this training has in all: one more than were done when patience ran out, so that the log
+        holds how it ended.
+        """
+        return self.steps if self.selection.ended is None else self.selection.ended + 1
 
     @property
     @abstractmethod
@@ -217,7 +233,7 @@ class Training(ABC):
         ranks.add_gradients(self.trained.parameters())
         # decoders that only watch change nothing
         norm = torch.nn.utils.clip_grad_norm_(self.core, config.clip_grad)
-        rate = config.lr * one_cycle(self.done, self.steps, config.warmup_share)
+        rate = self.lr * one_cycle(self.done, self.steps, config.warmup_share)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
@@ -225,16 +241,18 @@ class Training(ABC):
         scalars = {"loss": found.total.detach(), **found.scalars, "gradient_norm": norm}
         return Step(found.batch, found.output, scalars, *self.control(found))
 
-    def validated(self, score: float) -> None:
-        """Takes note of a validation score of the present weights; lower is better."""
-        if self.keeps_best and (self.best is None or score < self.best["score"]):
-            weights = {name: value.detach().clone() for name, value in self.trained.state_dict().items()}
-            self.best = {"score": score, "step": self.done, "model": weights}
+    def validated(self, scores: dict[str, Any]) -> bool:
+        """Takes note of a validation of the present weights, on all processes alike; whether it is the
+        best.
+        """
+        names = [name for name, value in scores.items() if isinstance(value, float)]
+        same = dict(zip(names, ranks.of_first([scores[name] for name in names]), strict=True))
+        return self.selection.validated(self.done, same, self.trained.state_dict())
 
     def take_best(self) -> None:
-        """The best weights in place of the present ones, where they are kept."""
-        if self.best is not None:
-            self.trained.load_state_dict(self.best["model"])
+        """The best weights in place of the present ones."""
+        if self.selection.best is not None:
+            self.trained.load_state_dict(self.selection.best["model"])
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds: tensors and plain values only."""
@@ -243,9 +261,8 @@ class Training(ABC):
             "step": self.done,
             "model": self.trained.state_dict(),
             "data": identity(self.config, self.task),
+            "selection": self.selection.state(),
         }
-        if self.best is not None:
-            state["best"] = self.best
         if self.config.checkpoint == "full":
             state |= {"optimizer": self.optimiser.state_dict(), "noise": self.noise.get_state()}
             state |= self.further_state()
@@ -264,7 +281,8 @@ class Training(ABC):
         self.trained.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimizer"])
         self.noise.set_state(state["noise"])
-        self.best = state.get("best")
+        if "selection" in state:
+            self.selection.restore(state["selection"], state.get("best"))
         self.done = state["step"]
 
 
@@ -281,7 +299,8 @@ class Trainer(Training):
         decoders = {id(p) for p in self.network.decoders.parameters()}
         core = [p for p in self.network.parameters() if p.requires_grad and id(p) not in decoders]
         super().__init__(config, self.examples, self.network, Order(task, config.batch, config.seed), core)
-        self.controller = Controller(config, self.network, self.beta)
+        series = len(task.values) if isinstance(task, ForecastTask) else 1
+        self.controller = Controller(config, self.network, self.beta, series)
         self.compute = torch.compile(self.network) if config.compile else self.network
 
     @property
@@ -295,7 +314,7 @@ class Trainer(Training):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
             output = ranks.run(self.compute, batch.x, config.draws, self.task.pairs, noise)
         loss = objective(output, batch.y, self.controller.betas(), config.lam_rec)
-        penalty = self.controller.penalty(output, self.done, loss.total.detach())
+        penalty = self.controller.penalty(output, self.done, loss.total.detach(), batch.series)
         scalars = {"nll": loss.distortion / predicted_numbers(output, batch.y), "rate": loss.rate}
         if penalty is None:
             return Forward(batch, output, loss.total, scalars)
@@ -303,7 +322,8 @@ class Trainer(Training):
 
     def control(self, done: Forward) -> tuple[list[dict[str, Tensor]], list[Intervention]]:
         assert isinstance(done.output, Output)
-        return self.controller.columns(), self.controller.act(done.output, self.done)
+        assert isinstance(done.batch, Batch)
+        return self.controller.columns(), self.controller.act(done.output, self.done, done.batch.series)
 
     def further_state(self) -> dict[str, Any]:
         return {"controller": self.controller.state()}
@@ -318,8 +338,6 @@ class SequenceTrainer(Training):
 
     config: resolved; task: from `vdn.data.load`.
     """
-
-    keeps_best = True
 
     def __init__(self, config: Config, task: SequenceTask) -> None:
         device = make_device(config.device)
@@ -370,15 +388,20 @@ def make_trainer(config: Config, task: Task) -> Trainer | SequenceTrainer:
 
 
 def save_checkpoint(trainer: Training, run: Path) -> None:
-    """Writes RUN/checkpoints/last.pt whole or not at all; of several processes rank 0 does. Raises WriteError
-    when it cannot.
+    """Writes RUN/checkpoints/best.pt, if there is a better one, and last.pt, each whole or not at all; of
+    several processes rank 0 does. Raises WriteError when it cannot.
     """
     if not ranks.keeps_log():
         return
-    path = run / CHECKPOINT
-    state = trainer.state()
-    with writing(path):
-        write_atomic(path, lambda temporary: _save(state, temporary))
+    state, best = trainer.state(), trainer.selection.best
+    # a crash between the two leaves weights that the resumed training comes by again
+    if best is not None and best["step"] != trainer.best_saved:
+        kept = {name: state[name] for name in ("config", "data")} | best
+        with writing(run / BEST):
+            write_atomic(run / BEST, lambda temporary: _save(kept, temporary))
+        trainer.best_saved = best["step"]
+    with writing(run / CHECKPOINT):
+        write_atomic(run / CHECKPOINT, lambda temporary: _save(state, temporary))
 
 
 def _save(state: dict[str, Any], path: Path) -> None:
@@ -388,19 +411,38 @@ def _save(state: dict[str, Any], path: Path) -> None:
         raise OSError(f"{path}: {str(error).splitlines()[0]}") from error
 
 
-def load_checkpoint(run: Path) -> dict[str, Any]:
-    """The state in RUN/checkpoints/last.pt, read without running code. ConfigError when there is none that
-    can be read.
+def load_checkpoint(run: Path, weights: Weights = "last") -> dict[str, Any]:
+    """A state in RUN/checkpoints, read without running code.
+
+    weights: "last" is last.pt, all that resuming needs, with the best weights as "best"; "best" is best.pt
+    where there is one, else last.pt. Its "weights" says which it is. ConfigError when there is none that can
+    be read.
     """
-    path = run / CHECKPOINT
+    last = _read(run, CHECKPOINT) if weights == "last" or not (run / BEST).is_file() else None
+    if last is None:
+        return _read(run, BEST) | {"weights": "best"}
+    kept = last.pop("best", None)  # runs of sequences once kept it in here
+    if weights == "best" and kept is not None:
+        return last | kept | {"weights": "best"}
+    if weights == "last" and "selection" in last and (run / BEST).is_file():
+        last["best"] = _read(run, BEST)["model"]
+    elif kept is not None:
+        last["selection"] = {**{"tie": 0.0, "since": 0, "ended": None}, **kept}
+        last["best"] = last["selection"].pop("model")
+    return last | {"weights": "last"}
+
+
+def _read(run: Path, place: Path) -> dict[str, Any]:
+    path = run / place
     if not path.is_file():
-        raise ConfigError(f"{run} has no checkpoint {CHECKPOINT}")
+        raise ConfigError(f"{run} has no checkpoint {place}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, OSError, UnpicklingError) as error:
         raise ConfigError(f"the checkpoint {path} cannot be read: {str(error).splitlines()[0]}") from error
     if not isinstance(state, dict) or not {"config", "step", "model"} <= state.keys():
         raise ConfigError(f"{path} is no checkpoint of this program")
+    state["config"] = OLDER | state["config"]
     return state
 
 
@@ -422,17 +464,21 @@ def load_network(
     changed: bool = False,
     reading: Mapping[str, str] | None = None,
 ) -> tuple[Config, Task, Network]:
-    """Configuration, task and trained network of a checkpoint, the best weights where these were kept; the
-    rest as for `vdn.data.load_known`. ConfigError or DataError when one cannot be had.
+    """Configuration, task and trained network of a checkpoint; the rest as for `vdn.data.load_known`.
+    ConfigError or DataError when one cannot be had.
     """
     config, task = load_data(state, data, changed, reading)
     network = make_network(config, task)
-    network.load_state_dict(state.get("best", state)["model"])
+    network.load_state_dict(state["model"])
     return config, task, network
 
 
 def load_run(
-    run: Path, data: str | None = None, changed: bool = False, reading: Mapping[str, str] | None = None
+    run: Path,
+    data: str | None = None,
+    changed: bool = False,
+    reading: Mapping[str, str] | None = None,
+    weights: Weights = "best",
 ) -> tuple[Config, Task, Network]:
     """`load_network` of a run's checkpoint, `load_checkpoint`."""
-    return load_network(load_checkpoint(run), data, changed, reading)
+    return load_network(load_checkpoint(run, weights), data, changed, reading)

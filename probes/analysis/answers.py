@@ -52,6 +52,25 @@ def table(rows: pd.DataFrame, neurons: int) -> dict[str, Floats]:
     return found
 
 
+def class_shares(rows: pd.DataFrame, neurons: int) -> Floats:
+    """Probabilities of classes from stored posteriors; of a Dirichlet its mean composition.
+
+    Parameters
+    ----------
+    rows
+        As of `table`, of a layer of classes.
+    neurons
+        N of the layer.
+
+    Returns
+    -------
+    ndarray
+        (B, N, C), of a Bernoulli those of 0 and 1.
+    """
+    held = _shares(table(rows, neurons))
+    return np.concatenate([1 - held, held], axis=-1) if held.shape[-1] == 1 else held
+
+
 def answers(family: str, parameters: Parameters) -> Floats | None:
     """By which neurons are compared with others.
 

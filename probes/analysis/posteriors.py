@@ -219,22 +219,64 @@ def _stratified(generator: np.random.Generator, rows: int, draws: int) -> Floats
 def _bounds(centre: Floats, width: Floats, noise: Floats) -> tuple[Floats, Floats, Floats]:
     """Lower bound, that with its bias put back, and leave-one-out upper bound of each input, (B,), for
     z = centre_b + width_b noise.
-
-    In float32, relative to the own density and to the largest of the others, so that nothing overflows and
-    their sum does not vanish.
     """
-    inputs, draws = noise.shape
+    draws = noise.shape[1]
+    lower, better, upper = information_bounds(log_ratios(centre, width, noise), draws)
+    return lower.mean(1), better.mean(1), upper.mean(1)
+
+
+def log_ratios(centre: Floats, width: Floats, noise: Floats) -> NDArray[np.float32]:
+    """How likely a neuron's draws are under the posteriors of the other inputs.
+
+    Parameters
+    ----------
+    centre, width
+        (B,) mu and sigma of one neuron.
+    noise
+        (B, draws) standard normal: z = centre_b + width_b noise.
+
+    Returns
+    -------
+    ndarray
+        (B draws, B) float32: ln q(z|x_j) - ln q(z|x_b), rows in the order of noise. Relative to the own
+        density, so that nothing overflows.
+    """
     own = -0.5 * noise**2 - np.log(width)[:, None]
     z = ((centre[:, None] + width[:, None] * noise) - centre.mean()).astype(np.float32).ravel()
-    rows = np.arange(inputs * draws)
-    with np.errstate(over="ignore", divide="ignore"):  # of inputs that lie far apart the density is 0
+    with np.errstate(over="ignore"):  # of inputs that lie far apart the density is 0
         ratio = np.multiply.outer(z, (1 / width).astype(np.float32))
         ratio -= ((centre - centre.mean()) / width).astype(np.float32)
         np.multiply(ratio, ratio, out=ratio)
         ratio *= np.float32(-0.5)
         ratio -= np.log(width).astype(np.float32)
         ratio -= own.astype(np.float32).ravel()[:, None]
-        ratio[rows, rows // draws] = -np.inf
+    return ratio
+
+
+def information_bounds(ratio: NDArray[Any], draws: int) -> tuple[Floats, Floats, Floats]:
+    """What each draw says of the mutual information of inputs and what was drawn, nats.
+
+    Parameters
+    ----------
+    ratio
+        (B draws, B): ln q(z|x_j) - ln q(z|x_b), of one neuron (`log_ratios`) or summed over several, which
+        are independent given the input. It is overwritten.
+    draws
+        Of each input, whose rows lie together.
+
+    Returns
+    -------
+    tuple of ndarray
+        (B, draws) each: lower bound, that with its first bias put back, leave-one-out upper bound.
+
+    Notes
+    -----
+    As in `mutual_information`.
+    """
+    rows, inputs = ratio.shape
+    ratio[np.arange(rows), np.arange(rows) // draws] = -np.inf
+    with np.errstate(over="ignore", divide="ignore"):
+        # relative to the largest of the others, so that their sum does not vanish
         largest = np.maximum(ratio.max(1), np.finfo(np.float32).min)
         ratio -= largest[:, None]
         np.exp(ratio, out=ratio)
@@ -245,8 +287,10 @@ def _bounds(centre: Floats, width: Floats, noise: Floats) -> tuple[Floats, Float
     # Var_j / q^2 over all inputs
     varies = inputs * np.exp(np.logaddexp(0, squares) - 2 * every) - 1
     lower, upper = np.log(inputs) - every, np.log(inputs - 1) - others
-    of_draw = (lower, lower + varies / (2 * inputs), upper)
-    return tuple(part.reshape(inputs, draws).mean(1) for part in of_draw)
+    lower, better, upper = (
+        part.reshape(inputs, draws) for part in (lower, lower + varies / (2 * inputs), upper)
+    )
+    return lower, better, upper
 
 
 def autocorrelation(values: ArrayLike, max_lag: int | None = None) -> Floats:

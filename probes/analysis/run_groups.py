@@ -291,6 +291,33 @@ def seed_groups(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
+def seed_pairs(row: Row, reference: Row, rows: Iterable[Row]) -> list[tuple[Row, Row]]:
+    """Trainings of two settings that have a seed in common.
+
+    Parameters
+    ----------
+    row, reference
+        One run of each, of `probes.catalog`, as dicts.
+    rows
+        Where the others are looked for: finished runs that differ from one of the two by their seed alone.
+
+    Returns
+    -------
+    list of tuple
+        A pair a seed, in order of seeds, the newest of each; only the two themselves where fewer than two
+        seeds are common, or the settings are the same.
+    """
+    groups = row.get("group"), reference.get("group")
+    found: tuple[dict[Any, Row], dict[Any, Row]] = ({}, {})
+    if None not in groups and groups[0] != groups[1]:
+        for other in sorted((*rows, row, reference), key=lambda other: str(other.get("created") or "")):
+            for group, seeds in zip(groups, found, strict=True):
+                if other.get("group") == group and other.get("status") == "finished":
+                    seeds[other.get("seed")] = other
+    common = sorted((found[0].keys() & found[1].keys()) - {None})
+    return [(found[0][seed], found[1][seed]) for seed in common] if len(common) > 1 else [(row, reference)]
+
+
 def group_labels(groups: Mapping[str, Sequence[Row]]) -> dict[str, str]:
     """What tells each group from the others, `beta=0.05 layers=3`. Labels differ.
 

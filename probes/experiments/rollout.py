@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,10 @@ from probes.recorder import Recorder
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
+def _gaussian(like: Tensor, source: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=source, device=like.device, dtype=like.dtype)
+
+
 @torch.no_grad()
 def rollout(
     subject: Subject,
@@ -29,6 +34,7 @@ def rollout(
     seed: int = 0,
     truth: Tensor | None = None,
     progress: Progress = silent,
+    noise: Callable[[Tensor, torch.Generator], Tensor] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Let the network continue windows on its own, each sampled prediction fed back.
 
@@ -50,6 +56,9 @@ def rollout(
         (C, length): what really came.
     progress
         Called with (done, total) as it goes on.
+    noise
+        (like, generator) -> draws of the observation's law with mean 0 and sd 1, of the shape of `like`;
+        Gaussian by default.
 
     Returns
     -------
@@ -86,8 +95,7 @@ def rollout(
             raise ValueError(
                 f"feed is {feed}; between 1 and the horizon of {mean.shape[1]} values can be fed back"
             )
-        noise = torch.randn(mean[:, :feed].shape, generator=source, device=x.device, dtype=mean.dtype)
-        drawn = mean[:, :feed] + scale[0, :, :feed] * noise
+        drawn = mean[:, :feed] + scale[0, :, :feed] * (noise or _gaussian)(mean[:, :feed], source)
         samples.append(drawn)
         windows = torch.cat([windows[:, feed:], drawn], 1)
         neurons += _statistics(response.mu, response.sigma, response.kl, before + 1)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from probes.effective_rows import EffectiveRows
 from probes.families import FAMILIES
 from probes.families.exponential import EXPONENTIAL, NUMPY, ExponentialFamily, Functions
 from probes.families.gaussian import GAUSSIAN
@@ -87,6 +88,7 @@ class FamilyMoments:
         self._prior: dict[str, Tensor] | None = None
         self._varies: Tensor | None = None  # 1 where rows or batches had different priors
         self._shared = False
+        self._effective: EffectiveRows | None = None  # of rows that are positions of sequences
 
     @torch.no_grad()
     def update(
@@ -98,6 +100,7 @@ class FamilyMoments:
         kl: Tensor | None = None,
         shared: bool = False,
         estimated: bool = False,
+        positions: int | None = None,
     ) -> Self:
         """Add the posteriors of B inputs.
 
@@ -116,6 +119,9 @@ class FamilyMoments:
             Whether this is the posterior of every input, as those of weights are: `rows` is left out then.
         estimated
             Whether `kl` is of one draw a row: its standard error is recorded, its active share not.
+        positions
+            T, where rows are sequences of T positions each, which depend on each other: `rows` is then what
+            they are worth (`probes.effective_rows`), by the course of the parameters.
 
         Returns
         -------
@@ -154,6 +160,10 @@ class FamilyMoments:
             else:
                 pooled = _summed(self.family, rows, own, given, kl, estimated)
             self._keep_prior(rows, given, first)
+        if positions is not None:
+            self._effective = self._effective or EffectiveRows()
+            there = None if mask is None else mask.unflatten(0, (-1, positions))
+            self._effective.update(_course(self.family, parameters).unflatten(0, (-1, positions)), there)
         self._shared = shared
         self._pooled = pooled if self._pooled is None else self._pooled.merged(pooled)
         return self
@@ -230,6 +240,8 @@ class FamilyMoments:
             found |= {f"prior_of_{name}": value for name, value in self._prior.items()}
             found["prior_varies"] = self._varies
         found |= {"non_finite": pooled.non_finite, "count": pooled.count}
+        if self._effective is not None:
+            found["effective_rows"] = self._effective.result()
         return found if self._shared else found | {"rows": pooled.count}
 
     def result(self) -> dict[str, Tensor]:
@@ -477,8 +489,16 @@ def derived(family: str, sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
             result[name] = torch.where(result[name].isfinite(), result[name], math.nan)
     result["non_finite"] = sums["non_finite"]
     if "rows" in sums:
-        result["rows"] = count.expand(sums["non_finite"].shape)
+        result["rows"] = sums.get("effective_rows", count.expand(sums["non_finite"].shape))
     return result
+
+
+def _course(family: str, parameters: Parameters) -> Tensor:
+    """(B, N, K): what the dependence of rows on each other is seen by: means, or the family's parameters."""
+    known = ("mean",) if "mean" in parameters else FAMILIES[family].parameters
+    shown = [parameters[name] for name in known]
+    wide = torch.broadcast_tensors(*(value if value.dim() == 3 else value[..., None] for value in shown))
+    return torch.cat(wide, -1)
 
 
 def _matched(kind: ExponentialFamily, sums: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:

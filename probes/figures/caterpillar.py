@@ -31,7 +31,8 @@ def sorted_neurons(rows: pd.DataFrame, order: str = "persistence", most: int = M
     Parameters
     ----------
     rows : DataFrame
-        Columns layer, neuron, persistence and, where recorded, persistence_low, persistence_high, phi.
+        Columns layer, neuron, persistence and, where recorded, persistence_low, persistence_high, phi,
+        persistence_target.
     order : {"persistence", "prior", "index"}
         Sorted by the slope, by the prior's phi and then the slope, or by the neuron's index.
     most : int
@@ -80,7 +81,8 @@ def caterpillar(
     Returns
     -------
     go.Figure
-        Dots with their 95 % intervals; bars: the prior's phi.
+        Dots with their 95 % intervals; bars: the prior's phi; diamonds: the set-points, where training holds
+        the slopes at some (`persistence_target`).
 
     Notes
     -----
@@ -96,6 +98,12 @@ def caterpillar(
         figure.scatter(
             table["rank"], table["phi"], "prior's φ", mode="markers", marker=bar,
             hovertemplate="prior's φ %{y:.2f}<extra></extra>",
+        )  # fmt: skip
+    if "persistence_target" in table:
+        diamond = {"symbol": "diamond-open", "size": 8, "color": style.AXIS}
+        figure.scatter(
+            table["rank"], table["persistence_target"], "set-point", mode="markers", marker=diamond,
+            hovertemplate="set-point %{y:.2f}<extra></extra>",
         )  # fmt: skip
     size = 4 if len(table) > CROWDED else 7
     for fault, label in FAULTS.items():
@@ -119,7 +127,8 @@ def caterpillar(
         right = {"x": 1, "xref": "x domain", "xanchor": "right", "yanchor": "bottom", "showarrow": False}
         figure.add_annotation(text="the input's own", y=reference, yref="y", **right)
     figure.add_hline(0, {"color": style.AXIS, "width": 1})
-    drawn = [name for name in ("persistence", "persistence_low", "persistence_high", "phi") if name in table]
+    shown = ("persistence", "persistence_low", "persistence_high", "phi", "persistence_target")
+    drawn = [name for name in shown if name in table]
     if len(table):
         lowest, highest = float(np.nanmin(table[drawn])), float(np.nanmax(table[drawn]))
         figure.update_yaxes(

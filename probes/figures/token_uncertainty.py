@@ -14,18 +14,24 @@ from probes.figures.builder import FigureBuilder
 
 
 def token_uncertainty(
-    variances: Mapping[str, ArrayLike], information: ArrayLike | None = None, *, t: int | None = None
+    variances: Mapping[str, ArrayLike],
+    information: ArrayLike | None = None,
+    *,
+    t: int | None = None,
+    what: str = "variance",
 ) -> go.Figure:
     """Mean variance of a layer's neurons at each position, and below it the information of a draw.
 
     Parameters
     ----------
     variances : mapping of str to (T,) array
-        Layer -> mean over its neurons of the variance given the input; the prior's is 1.
+        Layer -> mean over its neurons of the variance given the input, or of what is named.
     information : (T,) array, optional
         Mutual information between the draw and the next symbol, nats.
     t : int, optional
         The position that is looked at.
+    what : str
+        What the values of the layers are.
 
     Returns
     -------
@@ -42,7 +48,7 @@ def token_uncertainty(
             np.arange(length), variance, style.text(name), color=style.layer_color(place, len(variances)),
             width=1.25, customdata=list(range(length)),
         )  # fmt: skip
-    figure.update_yaxes(title="variance", row=1, rangemode="tozero")
+    figure.update_yaxes(title=what, row=1, rangemode="tozero")
     if information is not None:
         figure.line(
             np.arange(length), information, "draw and next symbol", color=palette.CURVES[0], width=1.25,
@@ -53,6 +59,6 @@ def token_uncertainty(
         figure.add_vline(t, style.CURSOR_LINE)
     figure.update_xaxes(range=[-0.5, max(length - 0.5, 0.5)])
     figure.update_xaxes(title="t", row=rows)
-    words = f"Mean variance of the neurons of {len(variances)} layers at {length} positions"
+    words = f"Mean {what} of the neurons of {len(variances)} layers at {length} positions"
     more = "" if information is None else ", and mutual information between draw and next symbol"
     return figure.finish(200 + 110 * (rows - 1), words + more)

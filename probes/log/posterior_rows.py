@@ -1,4 +1,5 @@
-"""Rows of `parameters/` and `classes/`: posteriors that are no Gaussian, and how often each class is picked.
+"""Rows of `parameters/`, `sequence_parameters/` and `classes/`: posteriors that are no Gaussian, of inputs
+and of positions, and how often each class is picked.
 
 What a family does not have is refused at the call. A neuron that is broken (NaN) is recorded as it is.
 """
@@ -14,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from probes.families import family_of
+from probes.families.by_moments import moments_of, standard_deviation
 from probes.families.gaussian import Gaussian
 from probes.families.others import OF_CLASSES
 from probes.log import arguments
@@ -21,8 +23,12 @@ from probes.log.rows import SCHEMAS
 
 SUM_TOLERANCE = 1e-3
 """How far shares of classes may be from 1 together: those of half precision are."""
+DRAWN = "sample"
+"""Parameter that is draws, not numbers of a density."""
 SHARES = ("probability",)
 """Parameters that are shares of classes."""
+PARAMETERS = ("parameters", "sequence_parameters")
+"""Tables of posteriors by the names of their families."""
 NOT_NEGATIVE = ("probability", "concentration", "concentration1", "concentration0", "rate", "scale", "df")
 """Parameters of which no posterior has a negative one."""
 
@@ -81,6 +87,77 @@ def parameter_table(
     return pa.Table.from_arrays(columns, schema=SCHEMAS["parameters"])
 
 
+def sequence_tables(
+    step: int, index: int, layer: Mapping[str, Any], kl: ArrayLike, parameters: Mapping[str, ArrayLike]
+) -> tuple[pa.Table, pa.Table]:
+    """Rows of `sequence/` and of `sequence_parameters/`: posteriors at T positions that are no Gaussian.
+
+    Parameters
+    ----------
+    step, index, layer
+        As of `parameter_table`.
+    kl
+        (T, N) nats; NaN where no prior is known.
+    parameters
+        Each of the family's names: (T, N), or (T, N, C).
+
+    Returns
+    -------
+    tuple of pa.Table
+        Of `sequence/`, with m = mu and V the moments of the posterior, sigma its standard deviation, NaN of
+        classes, which have none; and of `sequence_parameters/`.
+
+    Raises
+    ------
+    ValueError
+        As of `parameter_table`, and for a KL of another shape.
+    """
+    table = parameter_table(step, index, layer, parameters)
+    paid = arguments.array(kl, f"kl of layer {layer['name']!r}")
+    held = {name: np.asarray(parameters[name], np.float64) for name in family_of(layer).parameters}
+    positions = len(next(iter(held.values())))
+    if paid.shape != (positions, layer["neurons"]):
+        raise ValueError(
+            f"kl of layer {layer['name']!r} has shape {paid.shape}; it must be"
+            f" ({positions}, {layer['neurons']})"
+        )
+    mean, variance, sd = _moments(family_of(layer).name, held, paid.shape)
+    columns = [
+        *_keys(step, index, np.repeat(np.arange(layer["neurons"]), positions)),
+        pa.array(np.tile(np.arange(positions, dtype=np.int32), layer["neurons"])),
+        *(
+            pa.array(np.ascontiguousarray(one.T).ravel().astype(np.float32))
+            for one in (mean, variance, mean, sd, paid)
+        ),
+    ]
+    place = table.schema.get_field_index("input")
+    at_positions = table.rename_columns(
+        ["t" if at == place else name for at, name in enumerate(table.column_names)]
+    )
+    return (
+        pa.Table.from_arrays(columns, schema=SCHEMAS["sequence"]),
+        at_positions.cast(SCHEMAS["sequence_parameters"]),
+    )
+
+
+def _moments(
+    family: str, parameters: Mapping[str, np.ndarray], shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, variance (of an angle, 1 less the length of its mean direction) and standard deviation, `shape`
+    each; NaN where a family has none.
+    """
+    nothing = np.full(shape, np.nan)
+    if family in OF_CLASSES:
+        return nothing, nothing, nothing
+    if DRAWN in parameters:
+        draws = parameters[DRAWN]
+        draws = draws if draws.ndim == 3 else draws[..., None]
+        spread = draws.var(axis=-1, ddof=1) if draws.shape[-1] > 1 else nothing
+        return draws.mean(axis=-1), spread, np.sqrt(spread)
+    mean, variance = moments_of(family, parameters)
+    return mean, variance, standard_deviation(family, variance)
+
+
 def class_table(step: int, index: int, layer: Mapping[str, Any], usage: ArrayLike) -> pa.Table:
     """Rows of `classes/`, sorted (neuron, class).
 
@@ -116,7 +193,8 @@ def class_table(step: int, index: int, layer: Mapping[str, Any], usage: ArrayLik
 
 
 class Checked:
-    """Rows of `parameters/` or `classes/` against the families of their layers, batch after batch.
+    """Rows of `parameters/`, `sequence_parameters/` or `classes/` against the families of their layers, batch
+    after batch.
 
     table: the table's name; any other has no faults. layers: of the manifest. tolerance: relative error of
     the numbers, beside that of shares.
@@ -129,15 +207,15 @@ class Checked:
 
     def add(self, rows: pa.Table) -> None:
         """Look at some rows; their keys are sound."""
-        if self._table not in ("parameters", "classes"):
+        if self._table not in (*PARAMETERS, "classes"):
             return
-        place = "index" if self._table == "parameters" else "class"
-        value = "value" if self._table == "parameters" else "usage"
+        place = "index" if self._table in PARAMETERS else "class"
+        value = "value" if self._table in PARAMETERS else "usage"
         frame = rows.to_pandas().rename(columns={place: "place", value: "value"})
         for key, part in frame.groupby("layer"):
             layer = self._layers[int(str(key))]
             family, name = family_of(layer), layer["name"]
-            if self._table == "parameters":
+            if self._table in PARAMETERS:
                 self._look_at_names(part, layer)
                 shares = part[part["name"].isin(SHARES) & (family.name != "bernoulli")]
             else:
@@ -150,7 +228,7 @@ class Checked:
                 self._say(f"names {place} {most} of layer {name!r}, which has {layer['classes']}")
             if (shares["value"] < 0).any():
                 self._say(f"holds a negative {_shares(self._table)} of layer {name!r}")
-            keys = [key for key in ("step", "layer", "neuron", "input") if key in shares]
+            keys = [key for key in ("step", "layer", "neuron", "input", "t") if key in shares]
             self._sums.append(shares.groupby(keys)["value"].sum(min_count=1).reset_index())
 
     def faults(self) -> list[str]:
@@ -178,7 +256,7 @@ class Checked:
 
 def _shares(table: str) -> str:
     """What shares of classes are called in a table."""
-    return "probability" if table == "parameters" else "usage"
+    return "probability" if table in PARAMETERS else "usage"
 
 
 def _keys(step: int, index: int, neurons: np.ndarray) -> list[pa.Array]:

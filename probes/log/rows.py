@@ -1,5 +1,6 @@
 """Tables that are plain rows in order of arrival: scalars, events, posteriors of the probe batch, usage of
-classes, forces, the probe sequence, evaluation, predictions, answers of classifiers.
+classes, forces, the probe sequence and its posteriors, evaluation, predictions, answers of classifiers,
+scores by origin.
 """
 
 from __future__ import annotations
@@ -80,6 +81,15 @@ SCHEMAS: dict[str, pa.Schema] = {
     "sequence": pa.schema(
         [*KEY_FIELDS, _column("t", pa.int32()), *(_column(name, pa.float32()) for name in SEQUENCE)]
     ),
+    "sequence_parameters": pa.schema(
+        [
+            *KEY_FIELDS,
+            _column("t", pa.int32()),
+            _column("name", pa.string()),
+            _column("index", pa.int32()),
+            _column("value", pa.float32()),
+        ]
+    ),
     "evaluation": pa.schema([STEP, _column("split", pa.string()), LAYER, NEURON]),
     "predictions": pa.schema([STEP]),
     "reliability": pa.schema(
@@ -99,14 +109,23 @@ SCHEMAS: dict[str, pa.Schema] = {
             *(_column(name, pa.float32()) for name in ("confidence", "likelihood", "entropy")),
         ]
     ),
+    "origin_scores": pa.schema(
+        [
+            STEP,
+            _column("split", pa.string()),
+            _column("origin", pa.int64()),
+            _column("span", pa.int32()),
+            _column("target", pa.float32()),
+        ]
+    ),
 }
 """Columns that are always there; evaluation has the statistics beside them, predictions what the task has,
-answers the probability of each class.
+answers the probability of each class, origin_scores the scores.
 """
 
-OF_FAMILIES = ("parameters", "classes")
+OF_FAMILIES = ("parameters", "classes", "sequence_parameters")
 """Tables that only runs with layers of other families than the Gaussian have."""
-ROUNDED = ("probe", "parameters", "classes", "forces", "sequence")
+ROUNDED = ("probe", "parameters", "classes", "forces", "sequence", "sequence_parameters")
 """Tables of many numbers that `precision="10bit"` rounds, as it rounds statistics. Targets and scores stay as
 they are.
 """

@@ -59,6 +59,8 @@ SUMS = ("Add", "Sub", "Addcmul", "Normal")
 """Nodes that mean + scale * noise may end in."""
 
 POSITIVE = ("exp", "exp2", "softplus", "sigmoid", "sqrt", "relu", "abs", "elu", "reciprocal", "rsqrt")
+BOUNDED = ("clamp", "hardtanh", "pow")
+"""What makes a number positive, too, by its own numbers."""
 PRODUCTS = ("Bmm", "Mm", "Mv")
 """Nodes that mix components."""
 FORMING = ("mul", "exp", "exp2", "sqrt", "rsqrt", "reciprocal", "pow", "log")
@@ -91,6 +93,9 @@ def as_sampled(source: PosteriorSource, use: Use) -> PosteriorSource:
         steps = (*use.scale.steps[:-2], Step("mul", (0.5,)), Step("exp"))
         use, unsure = replace(use, scale=replace(use.scale, steps=steps)), "; its factor as its name says"
     form, before = form_of(use.scale.steps)
+    if form == "sigma" and not any(step.name in (*POSITIVE, *BOUNDED) for step in before):
+        before = (*before, Step("abs"))  # Gaussian noise is the same on both sides
+        use = replace(use, scale=replace(use.scale, steps=before))
     why = f"{source.why.split(';')[0]}; {use}{unsure}"
     if use.hidden:
         why += "; ASSUMED the constant, which was not seen, changes nothing"
@@ -191,6 +196,8 @@ class AfterHeads:
         Pair of sibling layers -> the candidate that is the same numbers, as a module returns them.
     sampled
         Candidates of which a sample was seen.
+    hooked
+        Whether to look at what autograd saved may run somebody's hooks.
     """
 
     def __init__(
@@ -214,7 +221,7 @@ class AfterHeads:
         self._roots: dict[Where, Where] = {}  # a module's output -> the head that it is computed from
         self._forms: dict[Key, str] = {}  # as their names speak
         self._users: dict[tuple[Where, tuple[Step, ...]], set[Step | None]] = {}  # None: anything else
-        self._hooked = False  # whether to look at what autograd saved may run somebody's hooks
+        self.hooked = False
         self._exits: dict[str, Where | None] = {}
         self._shared: set[str] = set()  # modules that serve others than one head too
         for source in pairs:
@@ -291,7 +298,7 @@ class AfterHeads:
 
     def _entered(self, path: str, args: Any) -> None:
         if self._budget > 0 and self._listens():
-            self._hooked |= _saving_is_hooked()
+            self.hooked |= _saving_is_hooked()
             if not path:
                 self.settle()
                 self._held.clear()
@@ -301,7 +308,7 @@ class AfterHeads:
 
     def _walk_all(self, values: Any) -> list[Value]:
         waits = self._calls and not self._seen.issuperset(self._keys)
-        return [self._walk(tensor) for tensor in _tensors(values)] if waits else []
+        return [self._walk(tensor) for tensor in tensors_in(values)] if waits else []
 
     @contextmanager
     def _safely(self) -> Iterator[None]:
@@ -315,7 +322,7 @@ class AfterHeads:
         if path in self._layers and isinstance(output, Tensor):
             self._begin((path, None), output)
             return
-        self._hooked |= _saving_is_hooked()
+        self.hooked |= _saving_is_hooked()
         values = self._walk_all(output)
         for value in values:
             if isinstance(value, Chain) and value.head[0] != path:
@@ -335,7 +342,7 @@ class AfterHeads:
     def _begin(self, where: Where, tensor: Tensor, label: str = "") -> None:
         if tensor.grad_fn is None or tensor.layout != torch.strided or tensor.is_nested:
             return
-        self._hooked |= _saving_is_hooked()
+        self.hooked |= _saving_is_hooked()
         self._calls += 1
         node: Any = tensor.grad_fn
         node.metadata.setdefault(NOTE, {})[tensor.output_nr] = Chain(where, self._calls, label=label)
@@ -437,7 +444,7 @@ class AfterHeads:
 
     def _operand(self, node: Any, place: int) -> Tensor | None:
         """The factor that takes no part in training; None where to look would run somebody's hooks."""
-        if self._hooked:
+        if self.hooked:
             return None
         other = getattr(node, "_saved_other" if place == 0 else "_saved_self", None)
         return other.detach() if isinstance(other, Tensor) else None
@@ -453,7 +460,7 @@ class AfterHeads:
             mean = values[0]
             place = 1 if values[1] is not None else 2
             scale = values[place]
-            if not self._hooked:
+            if not self.hooked:
                 noise = getattr(node, "_saved_tensor2" if place == 1 else "_saved_tensor1", None)
         else:
             places = [p for p, value in enumerate(values) if isinstance(value, Noisy) and not value.mask]
@@ -630,15 +637,16 @@ def _saving_is_hooked() -> bool:
     return top is None or top(True) is not None
 
 
-def _tensors(values: Any, depth: int = 3) -> Iterator[Tensor]:
+def tensors_in(values: Any, depth: int = 3) -> Iterator[Tensor]:
+    """The tensors of what a module gets or returns."""
     if isinstance(values, Tensor):
         yield values
     elif depth and isinstance(values, Mapping):
         for value in values.values():
-            yield from _tensors(value, depth - 1)
+            yield from tensors_in(value, depth - 1)
     elif depth and isinstance(values, (tuple, list)):
         for value in values:
-            yield from _tensors(value, depth - 1)
+            yield from tensors_in(value, depth - 1)
     elif depth and hasattr(values, "__dict__") and not isinstance(values, nn.Module):
         for value in vars(values).values():
-            yield from _tensors(value, depth - 1)
+            yield from tensors_in(value, depth - 1)

@@ -37,7 +37,7 @@ from probes.spool import Spool
 from probes.storage import is_store, local_folder
 from probes.watching.decoding import decoded_layers
 from probes.watching.family_pools import BY_MOMENTS, AnyPool, CodePool, FamilyPool, Summed
-from probes.watching.family_readings import AnyObserved
+from probes.watching.family_readings import AnyObserved, FamilyObserved
 from probes.watching.finding import Candidate, Finder, Seen, WatchError
 from probes.watching.hooks import EVALUATED
 from probes.watching.in_the_loop import InTheLoop, OnAlert
@@ -47,7 +47,8 @@ from probes.watching.posterior_source import FoundLayer, NotReadable
 from probes.watching.probing import of_inputs, parameters_of_inputs, untouched
 from probes.watching.ranked_buffer import RankedBuffer
 from probes.watching.ranks import Meeting, Ranks, RanksLostError, is_together
-from probes.watching.sequences import ProbeSequence, path_of
+from probes.watching.sequence_paths import family_path_of, path_of
+from probes.watching.sequences import ProbeSequence
 from probes.watching.shares import (
     TOGETHER,
     Evidence,
@@ -324,6 +325,17 @@ class Recording:
         self._finder = Finder(model, self._receive, parts, skip, dict(priors or {}), hooks, no_grad, several)
         RECEIVERS.append(self._observe)
 
+    def __repr__(self) -> str:
+        """Where it records, and a line for each layer: what it was read from, as what, under which prior."""
+        layers = [
+            f"  {layer['name']}: read from {layer['source']} as {layer['read'].removeprefix('as ')}; prior"
+            f" {layer['prior']}"
+            for layer in self.found
+        ]
+        if not layers:
+            layers = ["  nothing found" if self._settled else "  what is found is known after the first step"]
+        return "\n".join([f"Recording of {self.folder}", *layers])
+
     @property
     def recorder(self) -> Recorder | None:
         """The run's recorder, from the first step on."""
@@ -578,7 +590,9 @@ class Recording:
         Notes
         -----
         Stored are, of each neuron at each position, the posterior's mean and standard deviation (averaged
-        over its latent dimensions), and the KL under the prior that is known, else null (`Run.sequence`).
+        over its latent dimensions), and the KL under the prior that is known, else null (`Run.sequence`); of
+        families that are no Gaussian their parameters, such as the probability of each class
+        (`Run.sequence_parameters`). The picks of a code book have no distribution at a position.
         Where the model cannot be run on it, or does not give a posterior for each position, a warning says
         so, `lost` counts it, and training goes on.
         """
@@ -604,8 +618,12 @@ class Recording:
                     recorder.inputs(self._step, sequence.stored())
                 for layer in recorder.layers:
                     if (observed := found.get(layer["name"])) is not None:
-                        path = path_of(observed, layer.get("prior") != "unknown")
-                        recorder.sequence(self._step, layer["name"], **path)
+                        known = layer.get("prior") != "unknown"
+                        if isinstance(observed, FamilyObserved):
+                            path = family_path_of(observed, known)
+                            recorder.sequence_parameters(self._step, layer["name"], **path)
+                        else:
+                            recorder.sequence(self._step, layer["name"], **path_of(observed, known))
         except Exception as error:  # noqa: BLE001 - training goes on
             self._buffer.failed(RuntimeError(f"sequence: {first_line(error)}"), 1, "sequence")
         finally:

@@ -119,6 +119,7 @@ class FamilyPool:
             kl=observed.kl,
             shared=self.shared,
             estimated=observed.drawn,
+            positions=observed.positions,
         )
 
     def take(self) -> FamilyMoments | None:
@@ -266,7 +267,7 @@ class FullSums:
     """Sums of a Gaussian's marginals, and its joint KL."""
 
     def __init__(self) -> None:
-        self.marginals = Moments()
+        self.marginals: Moments = Moments()
         self._joint: Tensor | None = None
         self._rows: Tensor | float = 0.0
 

@@ -37,6 +37,7 @@ from probes.watching.posterior_source import (
     is_full_gaussian,
     mask_rows,
     plain,
+    positions_of,
     unwrapped,
 )
 
@@ -58,6 +59,7 @@ class FamilyObserved(NamedTuple):
     to row; fixed: whether training leaves it as it is. kl (B, N): where the family has no closed form for
     this prior; drawn: whether it is one draw a row. mask (B,): rows that count. size: neurons of a code book,
     or classes. window: steps that the usage of a code book is over. has_prior: whether it came with one.
+    positions: as of `Observed`.
     """
 
     family: str
@@ -71,6 +73,7 @@ class FamilyObserved(NamedTuple):
     size: int | None = None
     window: int | None = None
     has_prior: bool = False
+    positions: int | None = None
 
     def check(self) -> None:
         """Look at values, which synchronises the device. Raises ValueError for picks beyond the code book."""
@@ -197,6 +200,7 @@ class FamilyReader:
             counted,
             self.classes,
             has_prior=own,
+            positions=None if self.single else positions_of(lead, self.layout),
         )
 
     @property

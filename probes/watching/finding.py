@@ -33,7 +33,7 @@ from probes.watching.adapters import (
     sibling_layers,
     weight_posteriors,
 )
-from probes.watching.after_head import BETWEEN, AfterHeads, Reread
+from probes.watching.after_head import BETWEEN, AfterHeads, Reread, tensors_in
 from probes.watching.evidence import draws_gaussian, note, other_family, posteriors_of
 from probes.watching.family_pools import AnyPool, pool_for
 from probes.watching.family_readings import AnyObserved, FamilyObserved, is_joint
@@ -46,6 +46,7 @@ from probes.watching.family_sources import (
     without_any_prior,
 )
 from probes.watching.family_sources import settle as settle_source
+from probes.watching.graph_uses import OF_BITS, OF_CLASSES, halved, made_with, uses_of_candidates
 from probes.watching.hooks import (
     COMPILED,
     EVALUATED,
@@ -94,7 +95,7 @@ from probes.watching.posterior_source import (
 from probes.watching.predictions import MAY_BE_PREDICTED
 from probes.watching.prior_links import Kept, PriorLinks, Waiting
 from probes.watching.quantisers import find_codes
-from probes.watching.shares import VIEWED, Placed, digest, digest_of_rows, placed, tensors_in
+from probes.watching.shares import VIEWED, Placed, digest, digest_of_rows, placed
 from probes.watching.stated import (
     GRAMMAR,
     PartError,
@@ -121,6 +122,16 @@ NOT_READ = (
     "the posterior of {name} is a {family}, no Gaussian, and its own numbers are not seen: hand it over with"
     " probes.observe(name, q) in the forward pass"
 )
+BITS = (
+    "{name} goes through a sigmoid, so that its last axis are independent bits and no classes: call"
+    " probes.observe(name, torch.distributions.Bernoulli(logits=...)) in the forward pass, no Gaussian and no"
+    " Categorical"
+)
+CLASSES = "; ASSUMED that its last axis are classes, since what uses it was not seen"
+SEVERAL_WAYS = (
+    "{path} puts out what {one} makes, and {other}: they may be a posterior and its prior, so that neither is"
+    " read: call probes.observe(name, q, prior=p) in the forward pass"
+)
 HALVES = "could be mu | log_var"
 LIKELY = re.compile(r"post|quant|enc|latent|(^|_)z(_|$|[0-9])|z_|_z")
 TABLE_SEEN = "{path!r} returns Gaussians that no input makes: they may be the components of one"
@@ -139,8 +150,8 @@ class Candidate:
     """A posterior found before the first step. `tensors`, its first ones, are kept so that their addresses
     stay theirs; of later ones the sums alone. `prior`: its prior's first mean. `given`: whether it came with
     a prior. `failures`: why batches after the first were not read. `kept`: what it was, where it waits for
-    its prior. `moves`: whether it varies with its input or is trained. `placed`, `digests`: what tells, of
-    several processes, which share of it this one has; of each batch.
+    its prior. `moves`: whether it varies with its input or is trained. `made_with`: `graph_uses.made_with`.
+    `placed`, `digests`: what tells, of several processes, which share of it this one has; of each batch.
     """
 
     source: PosteriorSource
@@ -151,6 +162,7 @@ class Candidate:
     kept: Kept = dataclass_field(default_factory=Kept)
     prior: Tensor | None = None
     moves: bool = True
+    made_with: frozenset[int] = frozenset()
     placed: Placed | None = None
     digests: list[str | None] = dataclass_field(default_factory=list)
 
@@ -192,6 +204,50 @@ class Candidate:
             and other.prior is not None
             and other.prior.data_ptr() == self.tensors[0].data_ptr()
         )
+
+    def is_put_together_of(self, others: Iterable[Candidate]) -> bool:
+        """Whether the mean is those of others side by side, of which each has as much of a prior: a neuron is
+        of one layer.
+        """
+        axis = 1 if self.source.layout == "channels" else -1
+        whole = self.tensors[0] if self.tensors else None
+        if (
+            self.source.rank == RANK_OBSERVED
+            or self.source.of != "activations"
+            or whole is None
+            or not whole.dim()
+        ):
+            return False
+        pieces = [
+            one.tensors[0]
+            for one in others
+            if one is not self
+            and one.tensors
+            and one.source.of == "activations"
+            and one.source.family == self.source.family
+            and (_has_prior(one) or not _has_prior(self))
+            and _fits(one.tensors[0], whole, axis)
+        ]
+        at = 0
+        while at < whole.shape[axis]:
+            found = next(
+                (one for one in pieces if _same_numbers(one, _block(whole, axis, at, one.shape[axis]))), None
+            )
+            if found is None:
+                return False
+            at += found.shape[axis]
+        return True
+
+
+def _fits(part: Tensor, whole: Tensor, axis: int) -> bool:
+    """Whether a tensor may stand in another beside more, along an axis."""
+    if part.dim() != whole.dim() or part.dtype != whole.dtype or part.shape[axis] >= whole.shape[axis]:
+        return False
+    return _block(whole, axis, 0, part.shape[axis]).shape == part.shape
+
+
+def _block(whole: Tensor, axis: int, start: int, size: int) -> Tensor:
+    return whole.narrow(axis, start, min(size, whole.shape[axis] - start))
 
 
 def _has_prior(candidate: Candidate) -> bool:
@@ -242,6 +298,7 @@ class Finder:
         self._made_sources: dict[str, list[FamilySource]] = {}
         self._absorbed: set[tuple[str, int]] = set()  # heads of distributions that are read themselves
         self._refused: dict[tuple[str, int], str] = {}  # why a candidate cannot be read as it is used
+        self._uses: dict[tuple[str, int], set[str]] = {}  # what candidates go through
         self._widths = _widths(model)
         self._given: set[tuple[str, ...]] = set()  # which arguments the model was called with
         self._masks: dict[str, torch.Size] = {}  # those that may say which positions count
@@ -496,6 +553,8 @@ class Finder:
             if candidate.source.family == "gaussian" and behind is not None:
                 why = f"{candidate.source.why}; of the Gaussian before the map {behind}"
                 candidate.source = replace(candidate.source, map=behind, why=why)
+        for key, candidate in self._candidates.items():
+            self._settle_classes(key, candidate)
         candidates = [
             candidate
             for key, candidate in self._candidates.items()
@@ -510,6 +569,7 @@ class Finder:
             if stated or not any(candidate.same_as(other) for other in chosen):
                 chosen.append(candidate)
         chosen = [one for one in chosen if not any(one.is_prior_of(other) for other in chosen)]
+        chosen = [one for one in chosen if not one.is_put_together_of(chosen)]
         names = [candidate.source.name for candidate in chosen]
         if not chosen or len(set(names)) < len(names):
             raise WatchError(f"two posteriors have one name: {names}" if chosen else self._nothing_found())
@@ -783,6 +843,8 @@ class Finder:
             self._after.passed(path, output)
         if self._search and self._layers is None and " & " not in path:
             self._look_at_others(path, module, output)
+            if not path:
+                self._look_at_uses(output)
         return [one for one in seen if one is not None]
 
     def _look_at_others(self, path: str, module: nn.Module, output: Any) -> None:
@@ -801,6 +863,48 @@ class Finder:
                     self._absorb({key})
                 else:
                     self._refuse(key, NOT_READ.format(family=family, name=key[0]))
+
+    def _look_at_uses(self, output: Any) -> None:
+        """What logits, and scales of weights, go through on the way to what the model returns."""
+        tensors = list(tensors_in(output))
+        if any(candidate.source.slot.form == "logits" for candidate in self._candidates.values()):
+            for key, kinds in uses_of_candidates(tensors).items():
+                self._uses.setdefault(key, set()).update(kinds)
+        scales = {
+            id(scale): (path, place)
+            for path, sources in self._sources.items()
+            for place, source in enumerate(sources)
+            if source.origin == "parameters" and source.slot.form == "log_sigma"
+            for scale in [getattr(self.model.get_submodule(path), str(source.slot.scale), None)]
+        }
+        if scales and self._after is not None and not self._after.hooked:
+            for scale in halved(tensors, scales.keys()):
+                self._read_as_log_variance(*scales[scale])
+
+    def _read_as_log_variance(self, path: str, place: int) -> None:
+        """Weights whose scale is sampled with as a log variance, whatever it is called."""
+        source = self._sources[path][place]
+        why = f"{source.why}; {source.slot.scale} is ln σ², since its half is what is used"
+        prior = source.prior
+        if isinstance(prior, Slot) and prior.form == "log_sigma":
+            prior, why = replace(prior, form="log_var"), f"{why}; ASSUMED its prior's is, too"
+        source = replace(source, slot=replace(source.slot, form="log_var"), prior=prior, why=why)
+        self._sources[path][place] = source
+        if self._candidates.pop((source.name, source.rank), None) is not None:
+            self._take(source, self.model.get_submodule(path), None)
+
+    def _settle_classes(self, key: tuple[str, int], candidate: Candidate) -> None:
+        """Returned logits are of classes or of bits: what they go through tells, else it is said."""
+        source, kinds = candidate.source, self._uses.get(key, set())
+        if source.slot.form != "logits" or source.by_hand or source.origin != "output":
+            return
+        made = self._families.families_of(key) if self._families is not None else set()
+        classes = kinds.intersection(OF_CLASSES) or any("Categorical" in one for one in made)
+        bits = kinds.intersection(OF_BITS) or any("Bernoulli" in one for one in made)
+        if bits and not classes:
+            self._refuse(key, BITS.format(name=source.name))
+        elif not classes or bits:
+            candidate.source = replace(source, why=source.why + CLASSES).known(family="assumed")
 
     def _look_for_more(self, path: str, module: nn.Module, output: Any) -> None:
         """Posteriors in a module's output; where there are none, the next output may hold some."""
@@ -895,6 +999,7 @@ class Finder:
     def _take_candidate(self, source: PosteriorSource, value: Any, module: Any, output: Any) -> None:
         key = source.name, source.rank
         if (candidate := self._candidates.get(key)) is not None:
+            self._look_at_its_layers(key, candidate, value)
             if self._after is not None and candidate.source.slot.form not in SINGLE:
                 self._after.returned(candidate.source, value)
             self._add(candidate, candidate.source.take(value, module, output))
@@ -932,6 +1037,7 @@ class Finder:
         )
         self._candidates[key] = candidate
         note(mean := settled.tensors(value)[0], key)
+        candidate.made_with = made_with(mean)
         candidate.placed = placed(mean, settled.layout or "rows")
         if settled.slot.halves and candidate.placed is not None and candidate.placed.is_split:
             candidate.placed = candidate.placed._replace(why_not=VIEWED)
@@ -941,6 +1047,24 @@ class Finder:
         forms = (DISTRIBUTION, *SINGLE)
         if settled.slot.form not in forms and not settled.by_hand and settled.of == "activations":
             self._refuse_other_family(key, settled)
+
+    def _look_at_its_layers(self, key: tuple[str, int], candidate: Candidate, value: Any) -> None:
+        """One module that other layers than before have made the output of may be asked for the posterior at
+        one time, and for the prior at another.
+        """
+        source = candidate.source
+        if source.origin != "output" or source.by_hand or not torch.is_grad_enabled():
+            return
+        now = made_with(source.tensors(value)[0])
+        if not candidate.made_with or not candidate.made_with.isdisjoint(now):
+            return
+        names = {id(parameter): name.rpartition(".")[0] for name, parameter in self.model.named_parameters()}
+        one, other = (
+            next((names[made] for made in ids if made in names), "a parameter")
+            for ids in (candidate.made_with, now)
+        )
+        other = f"what {other} makes" if now else "constants"
+        self._refuse(key, SEVERAL_WAYS.format(path=source.path or "the model", one=one, other=other))
 
     def _refuse_other_family(self, key: tuple[str, int], source: PosteriorSource) -> None:
         """By the source of what holds the heads: it draws from another family, and from no Gaussian."""

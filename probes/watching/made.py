@@ -138,6 +138,10 @@ class Families:
             if families and None not in families:
                 yield key, str(families[-1])
 
+    def families_of(self, key: Key) -> set[str]:
+        """The names of the families that were made of a candidate, but for Gaussians."""
+        return {family for _, family, _ in self._made.get(key, ()) if family is not None}
+
     def map_of(self, key: Key) -> str | None:
         """The one map that all Gaussians made of a candidate's mean stand behind."""
         maps = {behind for _, family, behind in self._made.get(key, ()) if family is None}

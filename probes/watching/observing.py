@@ -33,6 +33,7 @@ from probes.watching.posterior_source import (
     map_of,
     mask_rows,
     plain,
+    positions_of,
     prior_tensors,
 )
 
@@ -82,7 +83,8 @@ def observe(
         (B,), or of all axes that are rows; False or 0 leaves a row out.
     layout
         What the axes of mu are, where it is not as above: "bn" (B, N); "btn" (B, T, N) or (T, B, N),
-        positions are rows; "rows" (..., N), so are all axes but the last; "bnk" (B, N, K) and "bcx" (B, C,
+        positions are rows; "sequences" (B, T, N), so are they, and depend on each other; "rows" (..., N), so
+        are all axes but the last; "bnk" (B, N, K) and "bcx" (B, C,
         ``*X``), what follows the neurons are their dimensions; "bct" (B, C, ``*T``), a channel is a neuron, a
         position a row.
     tag
@@ -466,7 +468,8 @@ def _read(name: str, how: str, values: tuple[Tensor | None, ...]) -> Observed:
         ) from error
     earlier = None if previous is None else as_rows(previous, layout)
     assert others[0] is not None  # sigma is given
-    return Observed(rows, others[0], None, others[1], others[2], earlier, counted)
+    positions = positions_of(mu.shape, layout)
+    return Observed(rows, others[0], None, others[1], others[2], earlier, counted, positions=positions)
 
 
 def _tensor(value: Tensor | float | None, like: Tensor) -> Tensor | None:

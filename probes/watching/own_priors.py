@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -66,7 +66,8 @@ def layer_prior(model: nn.Module, path: str, mean: str, weight: Tensor) -> Prior
     bayesian-torch: buffers prior_weight_mu and prior_weight_sigma, the latter a standard deviation (filled
     with what is called prior_variance). Blitz: prior_sigma_1, prior_sigma_2, prior_pi, a scale mixture
     (Blundell et al. 2015), which is a Gaussian where prior_pi is 0 or 1; torch-uncertainty says the same on
-    the layer that its sampler stands in. torchbnn: prior_mu, prior_sigma.
+    the layer that its sampler stands in. torchbnn: prior_mu, prior_sigma. fastbnns: a dictionary `priors`, by
+    the names of the weights.
     """
     module = model.get_submodule(path)
     tensors = dict(module.named_buffers(recurse=False)) | dict(module.named_parameters(recurse=False))
@@ -89,6 +90,9 @@ def layer_prior(model: nn.Module, path: str, mean: str, weight: Tensor) -> Prior
         )
         return numbers[m], sigma.item()
     above = path.rpartition(".")[0]
+    for owner in (module, model.get_submodule(above)):
+        if (called := _called_prior(owner, mean)) is not None:
+            return called
     if path:  # of a sampler that stands in the layer
         own = vars(model.get_submodule(above))
         said_above = {name: value for name, value in own.items() if speaks_of_prior(name)}
@@ -101,6 +105,23 @@ def layer_prior(model: nn.Module, path: str, mean: str, weight: Tensor) -> Prior
         for mention in _mentions_of(where, owner, weights=True)
     ]
     return UnknownPrior(said[0]) if said else None
+
+
+def _called_prior(owner: nn.Module, mean: str) -> Prior:
+    """Of a dictionary of priors, such as {"weight": Normal(0, 1)}, the one that is called as the weight is;
+    None where there is none.
+    """
+    for name, value in (vars(owner) | owner._modules).items():
+        if not speaks_of_prior(name) or not isinstance(value, (Mapping, nn.ModuleDict)):
+            continue
+        for key, one in value.items():
+            if not isinstance(key, str) or subject(key) != subject(mean):
+                continue
+            given = one if isinstance(one, Distribution) else getattr(one, "distribution", None)
+            if isinstance(given, Distribution) and is_gaussian(given) and given.mean.numel() == 1:
+                return float(given.mean), float(given.stddev)
+            return UnknownPrior(f"{name}[{key!r}], a {type(one).__name__}")
+    return None
 
 
 def _plain(form: str, assumed: bool) -> str:
@@ -201,9 +222,7 @@ def _mentions_of(path: str, module: nn.Module, weights: bool = False) -> Iterato
             "log_prior"
         )  # a density, as Blitz keeps
         # a number called p is a probability
-        if called and (
-            isinstance(value, (Distribution, Tensor)) or (_number(value) and "prior" in attribute)
-        ):
+        if called and (_tells(value) or (_number(value) and "prior" in attribute)):
             yield Mention(
                 _join(path, attribute),
                 f"the attribute {_join(path, attribute)!r} ({_describe(value)}) speaks of one",
@@ -214,6 +233,14 @@ def _mentions_of(path: str, module: nn.Module, weights: bool = False) -> Iterato
                 yield Mention(_join(path, attribute), f"the tensor {_join(path, attribute)!r} speaks of one")
     for attribute in _methods(kind) if not weights else ():
         yield Mention(_join(path, attribute), f"the method {kind.__name__}.{attribute} speaks of one")
+
+
+def _tells(value: Any) -> bool:
+    """Whether an attribute holds a prior's numbers: a tensor, a distribution, or several of either."""
+    several = (
+        value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    )
+    return any(isinstance(one, (Distribution, Tensor)) for one in (value, *several))
 
 
 def _methods(kind: type) -> Iterator[str]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from probes.moments import Moments
+from probes.sequence_moments import TokenMoments
 from probes.watching.posterior_source import Observed
 
 Read = Callable[[Any], Any]
@@ -150,7 +151,7 @@ def sums_of(steps: Sequence[Rows], poolable: bool = False) -> Sums:
     """
     first, count = steps[0], len(steps)
     observed = first.read(_joined([batch for step in steps for batch in step.batches]))
-    moments = updated(Moments(), _beside(observed, count), first.shared)
+    moments = updated(None, _beside(observed, count), first.shared)
     sums = moments.poolable() if poolable else moments.sufficient_statistics()
     return {
         name: value.expand(count) if value.dim() == 0 else value.unflatten(0, (count, -1))
@@ -175,7 +176,8 @@ def _beside(observed: Observed, count: int) -> Observed:
             return None
         return value.unflatten(0, (count, -1)).transpose(0, 1).flatten(1, 2)
 
-    return Observed(*map(turned, observed))  # type: ignore[arg-type]
+    *tensors, positions = observed
+    return Observed(*map(turned, tensors))._replace(positions=positions)  # type: ignore[arg-type]
 
 
 class Pool:
@@ -266,12 +268,16 @@ class Pool:
             self._update(rows.read(_joined(rows.batches)))
 
     def _update(self, observed: Observed) -> None:
-        self._moments = updated(self._moments or Moments(), observed, self.shared)
+        self._moments = updated(self._moments, observed, self.shared)
 
 
-def updated(moments: Moments, observed: Observed, shared: bool) -> Moments:
-    """Sums with one more batch."""
-    mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask, log_variance = observed
+def updated(moments: Moments | None, observed: Observed, shared: bool) -> Moments:
+    """Sums (None: of nothing) with one more batch."""
+    if moments is None:
+        moments = Moments() if observed.positions is None else TokenMoments()
+    if isinstance(moments, TokenMoments) and observed.positions is not None:
+        _count_effective(moments, observed, observed.positions)
+    mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask, log_variance, _ = observed
     if sigma is None:
         return moments.update_plain(mu, log_variance=log_variance, shared=shared)
     if mu.shape == sigma.shape and prior_mu is prior_sigma is previous is mask is None:
@@ -279,3 +285,13 @@ def updated(moments: Moments, observed: Observed, shared: bool) -> Moments:
     return moments.update(
         mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, previous_mu=previous, mask=mask, shared=shared
     )
+
+
+def _count_effective(moments: TokenMoments, observed: Observed, positions: int) -> None:
+    """What the positions of sequences are worth, by the course of the mean, in the units of its prior."""
+    mean = observed.mu if observed.prior_mu is None else observed.mu.float() - observed.prior_mu
+    if observed.prior_sigma is not None:
+        mean = mean / observed.prior_sigma
+    sequences = (-1, positions)
+    mask = None if observed.mask is None else observed.mask.unflatten(0, sequences)
+    moments.effective.update(mean.unflatten(0, sequences), mask)

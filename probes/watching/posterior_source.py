@@ -41,7 +41,9 @@ from probes.watching.naming import FORMS, describe
 
 Key = str | int | None | tuple[Any, ...]
 """Index, key or attribute; None is the output itself, a tuple several, one after the other."""
-Layout = Literal["rows", "channels", "neurons", "positions", "weights", "weights_across"]
+Layout = Literal[
+    "rows", "sequences", "channels", "neurons", "positions", "weights", "weights_across"
+]  # fmt: skip
 Origin = Literal["stated", "named", "assumed", "absent"]
 """stated: the user, `observe` or a distribution's own numbers say so. named: names, the source or the module
 that made it do. assumed: nothing does. absent: there is one, and it is not known."""
@@ -54,6 +56,7 @@ LAYOUTS: dict[str, Layout] = {
     "bn": "rows",
     "btn": "rows",
     "rows": "rows",
+    "sequences": "sequences",
     "bcx": "channels",
     "bnk": "channels",
     "bct": "positions",
@@ -61,10 +64,15 @@ LAYOUTS: dict[str, Layout] = {
 """Layouts by the names that users give them.
 
 "bn": (B, N), a row an input. "btn": (B, T, N) or (T, B, N), a row a position. "rows": (..., N), all before
-the last axis are rows. "bcx": (B, C, *X), a channel is a neuron and its positions are its latent dimensions.
-"bnk": (B, N, K), K latent dimensions a neuron. "bct": (B, C, *T), a channel is a neuron and a position a row.
+the last axis are rows. "sequences": (B, T, N), a row a position, and the T positions of a sequence depend on
+each other: they are worth fewer inputs (`probes.effective_rows`). "bcx": (B, C, *X), a channel is a neuron
+and its positions are its latent dimensions. "bnk": (B, N, K), K latent dimensions a neuron. "bct": (B, C,
+*T), a channel is a neuron and a position a row.
 """
-DIMENSIONS = {"bn": (1, 2), "btn": (3, 3), "bcx": (3, 9), "bnk": (3, 3), "bct": (3, 9), "rows": (1, 9)}
+DIMENSIONS = {
+    "bn": (1, 2), "btn": (3, 3), "bcx": (3, 9), "bnk": (3, 3), "bct": (3, 9), "rows": (1, 9),
+    "sequences": (3, 3),
+}  # fmt: skip
 """Fewest and most axes that a tensor of each layout has."""
 
 
@@ -101,6 +109,7 @@ class Observed(NamedTuple):
 
     previous (P, N, K): mu of the predecessors of the first P rows; mask (B,): rows that count. log_variance,
     of mu's shape, stands for sigma where there is nothing else: that spares two passes over the rows.
+    positions: T, where rows are B sequences of T positions each; None: rows are independent.
     """
 
     mu: Tensor
@@ -111,6 +120,7 @@ class Observed(NamedTuple):
     previous: Tensor | None = None
     mask: Tensor | None = None
     log_variance: Tensor | None = None
+    positions: int | None = None
 
     @property
     def rows(self) -> int:
@@ -502,7 +512,10 @@ class PosteriorSource:
         layout = self.layout or "rows"
         plain_log_variance = self.slot.form == "log_var" and not given and self.then is None
         if plain_log_variance and not isinstance(self.prior, tuple) and scale.shape == mu.shape:
-            return Observed(as_rows(mu, layout), None, log_variance=as_rows(scale, layout))
+            log_variance = as_rows(scale, layout)
+            return Observed(
+                as_rows(mu, layout), None, log_variance=log_variance, positions=positions_of(mu.shape, layout)
+            )
         sigma, log_sigma = self.slot.sigmas(scale)
         if self.then is not None:
             (mu, sigma), log_sigma = self.then(mu, sigma), None
@@ -526,6 +539,7 @@ class PosteriorSource:
             rows(prior_sigma),
             None,
             counted,
+            positions=positions_of(shape, layout),
         )
 
     def prior_sigma(self, mean: Tensor, scale: Tensor) -> Tensor:
@@ -624,9 +638,14 @@ def as_rows(value: Tensor, layout: Layout) -> Tensor:
         return value[None, :, None]
     if layout == "positions":
         value = value.movedim(1, -1)
-    if layout in ("rows", "positions"):
+    if layout in ("rows", "sequences", "positions"):
         return value.reshape(-1, value.shape[-1], 1)
     return value[..., None] if value.dim() == 2 else value.flatten(2)
+
+
+def positions_of(shape: torch.Size, layout: Layout) -> int | None:
+    """T of a mean of `shape` (B, T, N) whose rows are positions of sequences; None of independent rows."""
+    return shape[1] if layout == "sequences" and len(shape) == 3 else None
 
 
 def mask_rows(mask: Tensor, shape: torch.Size, layout: Layout) -> Tensor:
@@ -634,7 +653,13 @@ def mask_rows(mask: Tensor, shape: torch.Size, layout: Layout) -> Tensor:
 
     It may have the batch's axis alone, or all that are rows. Raises RuntimeError where it fits neither.
     """
-    axes = shape[:-1] if layout == "rows" else (shape[0], *shape[2:]) if layout == "positions" else shape[:1]
+    axes = (
+        shape[:-1]
+        if layout in ("rows", "sequences")
+        else (shape[0], *shape[2:])
+        if layout == "positions"
+        else shape[:1]
+    )
     mask = mask.to_dense() if mask.layout != torch.strided else mask
     if mask.dim() == len(axes) + 1 and 1 in mask.shape[1:]:  # (B, T, 1), (B, 1, T)
         mask = mask.squeeze(-1 if mask.shape[-1] == 1 else 1)

@@ -32,7 +32,9 @@ Sums = Mapping[str, Tensor]
 
 PARTS = "parts"
 """(T, parts): rows of each part of the neurons, where they lie in several processes."""
-TOTALS = ("count", "rows", "non_finite", "counts", "prior_varies", "pairs", "seen", PARTS)
+TOTALS = (
+    "count", "rows", "effective_rows", "non_finite", "counts", "prior_varies", "pairs", "seen", PARTS,
+)  # fmt: skip
 """Added as they are."""
 PAIR = "pair_"
 """Sums over pairs begin with it."""

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from probes.inputs import CHARACTERS, VALUES, run_model
-from probes.watching.family_readings import AnyObserved
+from probes.watching.family_readings import AnyObserved, FamilyObserved, FullObserved
 from probes.watching.posterior_source import Observed
 
 POSITION = "position"
@@ -21,6 +20,7 @@ POSITION = "position"
 LEAST = 2
 MOST = 4_096
 """Positions of a sequence, at least and at most."""
+Posterior = Observed | FamilyObserved
 
 Run = Callable[[nn.Module], object]
 
@@ -84,7 +84,7 @@ class ProbeSequence:
         """Kind and content of each position, as `Recorder.inputs` takes them."""
         return [(POSITION, content) for content in self.contents]
 
-    def observe(self, model: nn.Module, seen: dict[str, list[AnyObserved]]) -> dict[str, Observed]:
+    def observe(self, model: nn.Module, seen: dict[str, list[AnyObserved]]) -> dict[str, Posterior]:
         """Run the model and take the posterior at each position.
 
         Parameters
@@ -97,8 +97,8 @@ class ProbeSequence:
         Returns
         -------
         dict
-            Layer -> one `Observed` of T rows; layers that have other rows, such as weights, and those that
-            are no Gaussian are left out.
+            Layer -> one `Observed` or `FamilyObserved` of T rows; layers that have other rows, such as
+            weights, and code books, whose picks have no distribution at a position, are left out.
 
         Raises
         ------
@@ -107,12 +107,12 @@ class ProbeSequence:
         """
         if self.run is not None:
             self.run(model)
-            return _fitting(_gaussian(seen), len(self.contents))
-        found: dict[str, list[Observed]] = {}
+            return _fitting(_with_posteriors(seen), len(self.contents))
+        found: dict[str, list[Posterior]] = {}
         for one in self.each:
             run_model(model, one)
-            for name, observed in _gaussian(seen).items():
-                found.setdefault(name, []).append(_rows(observed[-1], slice(-1, None)))
+            for name, observed in _with_posteriors(seen).items():
+                found.setdefault(name, []).append(_last_row(observed[-1]))
             seen.clear()
         return _fitting(found, len(self.contents))
 
@@ -131,28 +131,50 @@ def _contents(tokens: Any) -> list[str]:
     return [json.dumps([float(f"{value:.4g}") for value in row]) for row in rows]
 
 
-def _gaussian(seen: Mapping[str, Sequence[AnyObserved]]) -> dict[str, list[Observed]]:
-    kept = {name: [one for one in observed if isinstance(one, Observed)] for name, observed in seen.items()}
-    found = {name: observed for name, observed in kept.items() if observed}
+def _with_posteriors(seen: Mapping[str, Sequence[AnyObserved]]) -> dict[str, list[Posterior]]:
+    """All but the picks of code books; of Gaussians with correlated components the marginals."""
+    found: dict[str, list[Posterior]] = {}
+    for name, observed in seen.items():
+        marginals = [one.marginals if isinstance(one, FullObserved) else one for one in observed]
+        kept = [one for one in marginals if isinstance(one, Observed) or one.family != "codes"]
+        if kept:
+            found[name] = kept
     if seen and not found:
         names = ", ".join(map(repr, seen))
-        raise ValueError(f"beliefs along a sequence are Gaussian: none of {names} is")
+        raise ValueError(f"{names}: the picks of a code book have no distribution at a position")
     return found
 
 
-def _rows(observed: Observed, rows: slice) -> Observed:
-    parts = (
-        None if part is None else (part[rows] if len(part) > 1 else part)
-        for part in (observed.mu, observed.sd, observed.prior_mu, observed.prior_sigma)
+def _last_row(observed: Posterior) -> Posterior:
+    if isinstance(observed, Observed):
+        parts = (
+            None if part is None else (part[-1:] if len(part) > 1 else part)
+            for part in (observed.mu, observed.sd, observed.prior_mu, observed.prior_sigma)
+        )
+        mu, sigma, prior_mu, prior_sigma = parts
+        assert mu is not None  # a posterior has a mean
+        return Observed(mu, sigma, None, prior_mu, prior_sigma)
+    axis = _row_axis(observed)
+    prior = observed.prior
+    return observed._replace(
+        parameters={name: value.narrow(axis, -1, 1) for name, value in observed.parameters.items()},
+        prior=None if prior is None else {name: value[-1:] for name, value in prior.items()},
+        kl=None if observed.kl is None else observed.kl[-1:],
+        mask=None,
     )
-    mu, sigma, prior_mu, prior_sigma = parts
-    assert mu is not None  # a posterior has a mean
-    return Observed(mu, sigma, None, prior_mu, prior_sigma)
 
 
-def _fitting(seen: Mapping[str, Sequence[Observed]], positions: int) -> dict[str, Observed]:
+def _row_axis(observed: FamilyObserved) -> int:
+    return int(observed.family == "samples")
+
+
+def _count(observed: Posterior) -> int:
+    return len(observed.mu) if isinstance(observed, Observed) else observed.rows
+
+
+def _fitting(seen: Mapping[str, Sequence[Posterior]], positions: int) -> dict[str, Posterior]:
     """The layers that have one row a position: of one call that has them all, or of as many calls."""
-    rows = {name: sum(len(one.mu) for one in observed) for name, observed in seen.items()}
+    rows = {name: sum(map(_count, observed)) for name, observed in seen.items()}
     found = {name: _joined(observed) for name, observed in seen.items() if rows[name] == positions}
     if not found:
         counts = ", ".join(f"{count} of {name!r}" for name, count in rows.items()) or "none at all"
@@ -163,7 +185,15 @@ def _fitting(seen: Mapping[str, Sequence[Observed]], positions: int) -> dict[str
     return found
 
 
-def _joined(observed: Sequence[Observed]) -> Observed:
+def _joined(observed: Sequence[Posterior]) -> Posterior:
+    gaussian = [one for one in observed if isinstance(one, Observed)]
+    others = [one for one in observed if isinstance(one, FamilyObserved)]
+    if gaussian and others:
+        raise ValueError("a layer is a Gaussian at some positions and of another family at others")
+    return _joined_family(others) if others else _joined_gaussian(gaussian)
+
+
+def _joined_gaussian(observed: Sequence[Observed]) -> Observed:
 
     def together(pick: Callable[[Observed], Tensor | None]) -> Tensor | None:
         parts = [(pick(one), one.mu.shape) for one in observed]
@@ -182,29 +212,22 @@ def _joined(observed: Sequence[Observed]) -> Observed:
     )
 
 
-def path_of(observed: Observed, prior_known: bool) -> dict[str, NDArray[np.float32]]:
-    """What `Recorder.sequence` stores of a layer's posteriors at T positions.
-
-    Parameters
-    ----------
-    observed
-        mu (T, N, K), its sigma and, where the network has one of its own, the prior's.
-    prior_known
-        Whether a prior is known: else KL is null.
-
-    Returns
-    -------
-    dict
-        m, V, mu, sigma, kl, (T, N) each: no belief beyond the posterior is known, so that m = mu and V =
-        sigma^2. Means over the K latent dimensions; KL (nats) is their sum.
-    """
-    mu, sigma = observed.mu.float(), observed.sd.expand(observed.mu.shape).float()
-    kl = torch.full(mu.shape[:2], torch.nan)
-    if prior_known:
-        centre = torch.zeros_like(mu) if observed.prior_mu is None else observed.prior_mu
-        width = torch.ones_like(mu) if observed.prior_sigma is None else observed.prior_sigma
-        ratio = (sigma / width).square()
-        kl = (0.5 * (ratio + ((mu - centre) / width).square() - 1 - ratio.log())).sum(-1)
-    m, v, s = (part.mean(-1) for part in (mu, sigma.square(), sigma))
-    columns = {"m": m, "V": v, "mu": m, "sigma": s, "kl": kl}
-    return {name: part.cpu().numpy().astype(np.float32) for name, part in columns.items()}
+def _joined_family(observed: Sequence[FamilyObserved]) -> FamilyObserved:
+    first = observed[0]
+    if any(
+        one.family != first.family or one.parameters.keys() != first.parameters.keys() for one in observed
+    ):
+        raise ValueError(f"a layer is of the family {first.family} at some positions, of another at others")
+    axis = _row_axis(first)
+    parameters = {
+        name: torch.cat([one.parameters[name] for one in observed], axis) for name in first.parameters
+    }
+    prior = None
+    if first.prior is not None and all(one.prior is not None for one in observed):
+        prior = {  # as broad as the parameters: it may vary from call to call
+            name: torch.cat([(one.prior or {})[name].expand(one.parameters[name].shape) for one in observed])
+            for name in first.prior
+        }
+    kls = [one.kl for one in observed if one.kl is not None]
+    kl = torch.cat(kls) if len(kls) == len(observed) else None
+    return first._replace(parameters=parameters, prior=prior, by_row=True, kl=kl, mask=None)

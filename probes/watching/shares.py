@@ -148,7 +148,7 @@ def placed(tensor: Tensor, layout: Layout) -> Placed | None:
     spec = specs[0]
     mesh, axes = spec.mesh, len(spec.shape)
     ranks = mesh.mesh.flatten().tolist()
-    neuron_axis = {"rows": axes - 1, "weights": 0}.get(layout, min(1, axes - 1))
+    neuron_axis = {"rows": axes - 1, "sequences": axes - 1, "weights": 0}.get(layout, min(1, axes - 1))
     rows = part = 0
     parts, why_not = 1, ""
     for at, size, kind in zip(mesh.get_coordinate() or (), mesh.mesh.shape, spec.placements, strict=False):
@@ -164,7 +164,9 @@ def placed(tensor: Tensor, layout: Layout) -> Placed | None:
             why_not = VIEWED
         elif kind.dim == neuron_axis:
             part, parts = part * size + at, parts * size
-        elif layout in ("rows", "positions") or (kind.dim == 0 and layout in ("channels", "neurons")):
+        elif layout in ("rows", "positions") or (
+            kind.dim == 0 and layout in ("channels", "neurons", "sequences")
+        ):
             rows = rows * size + at
         else:
             why_not = DIMENSIONS_SPLIT
@@ -199,15 +201,6 @@ def digest_of_rows(tensors: Sequence[Tensor], shared: bool) -> str | None:
     if not shared and (of_all or not bool((mean != mean[:1]).any())):
         return None
     return digest(tensors)
-
-
-def tensors_in(value: Any) -> list[Tensor]:
-    """Tensors of arguments, however they are put together."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    return [one for part in value for one in tensors_in(part)] if isinstance(value, (tuple, list)) else []
 
 
 def runs_together(model: nn.Module) -> bool:

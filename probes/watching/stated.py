@@ -61,7 +61,8 @@ class Part:
         distribution, for one that varies from row to row; "unknown" leaves KL out. None: Normal(0, 1) is
         assumed, unless the model speaks of a prior of its own.
     layout
-        "bn" (B, N); "btn" (B, T, N) or (T, B, N), positions are rows; "rows" (..., N), so are all axes but
+        "bn" (B, N); "btn" (B, T, N) or (T, B, N), positions are rows; "sequences" (B, T, N), so are they, and
+        depend on each other; "rows" (..., N), so are all axes but
         the last; "bnk" (B, N, K) and "bcx" (B, C, ``*X``), what follows the neurons are their dimensions;
         "bct" (B, C, ``*T``), a channel is a neuron, a position a row. None: as the module that made the
         tensor says.

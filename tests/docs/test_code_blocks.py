@@ -28,6 +28,7 @@ from probes.recorder import RecorderError
 from vdn.__main__ import main as vdn
 
 README, FORMAT, WATCH, RESCUE = "README.md", "docs/format.md", "docs/watch.md", "docs/rescue.md"
+LOG, DATA, INSTALL = "docs/log.md", "docs/data.md", "docs/install.md"
 SEQUENCE, SEQUENCES = "docs/sequence.md", "Sequences: causality carried by the neurons' samples"
 NEURONS = 64
 
@@ -148,8 +149,8 @@ def test_readme_watch_your_own_model(here: Path) -> None:
     assert run.scalars()["value"].iloc[-1] == pytest.approx(space["loss"].item())
 
 
-def test_readme_one_neurons_history(any_run: probes.Run) -> None:
-    example = block(README, "The log, in thirty lines")
+def test_log_one_neurons_history(any_run: probes.Run) -> None:
+    example = block(LOG, "The log, in thirty lines")
     *_, last = example.text.strip().splitlines()
     space = run_block(example, {})
     frame = eval(last, space)
@@ -158,8 +159,8 @@ def test_readme_one_neurons_history(any_run: probes.Run) -> None:
     np.testing.assert_array_equal(frame["kl"], expected["kl"])
 
 
-def test_readme_layout_names_the_folders_of_a_run(run: probes.Run) -> None:
-    [layout] = [b for b in blocks(README) if b.heading == "The log, in thirty lines" and not b.language]
+def test_log_layout_names_the_folders_of_a_run(run: probes.Run) -> None:
+    [layout] = [b for b in blocks(LOG) if b.heading == "The log, in thirty lines" and not b.language]
     names = set(re.findall(r"^RUN/([a-z.]+)", layout.text, re.MULTILINE))
     of_other_families = {"parameters", "classes"}
     assert {"run.json", "neurons", "layers", "pyramid", "scalars", "events", "probe"} == (
@@ -184,7 +185,7 @@ def shell(line: str, **names: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_readme_train_your_own_series(here: Path) -> None:
+def test_data_train_your_own_series(here: Path) -> None:
     """As printed, on a small series; smaller settings come on top, of which the last counts."""
     hours = pd.date_range("2026-01-01", periods=1500, freq="h")
     wave = np.sin(np.arange(1500) / 24 * 2 * np.pi)
@@ -195,7 +196,7 @@ def test_readme_train_your_own_series(here: Path) -> None:
         " --neurons 8 --steps 12 --test-draws 2 --window 24 --horizon 6 --batch 16 --probe-inputs 8"
         " --probe-sequence 8"
     )
-    train, *others = block(README, "Train your own series", language="").text.strip().splitlines()
+    train, *others = block(DATA, "Train your own series", language="").text.strip().splitlines()
     done = shell(train + small)
     assert done.returncode == 0, done.stderr
     [folder] = Path("runs").iterdir()
@@ -600,7 +601,9 @@ SKIPPED = {
     ): "installs everything and opens a server; make itself is what runs these tests",
     (README, "Watch your own model", "bash"): "installs everything: tests/wheel does",
     (README, "Watch your own model", "shell"): "opens a server: tests/wheel does",
-    (README, "Cite", "bibtex"): "no code",
+    (INSTALL, "Install", "bash"): "installs everything: tests/wheel does",
+    (INSTALL, "In a checkout", ""): "as in the README",
+    (DATA, "What is read", ""): "a line that is printed: tests/vdn/test_table.py",
     (FORMAT, "The log: an open folder of Parquet files", ""): "a list of files and columns, no code",
     (
         WATCH,
@@ -611,10 +614,10 @@ SKIPPED = {
 RUN_HERE = {
     (SEQUENCE, SEQUENCES, ""),
     (SEQUENCE, "Ask a trained network", ""),
-    (README, "Train your own series", ""),
+    (DATA, "Train your own series", ""),
     (README, "Watch your own model", "python"),
-    (README, "The log, in thirty lines", ""),
-    (README, "The log, in thirty lines", "python"),
+    (LOG, "The log, in thirty lines", ""),
+    (LOG, "The log, in thirty lines", "python"),
     (FORMAT, "Reading it with other tools", "python"),
     (FORMAT, "Reading it with this project", "python"),
     (FORMAT, "Writing it", "python"),
@@ -635,7 +638,7 @@ RUN_HERE = {
 }
 
 
-@pytest.mark.parametrize("document", [README, FORMAT, WATCH, RESCUE, SEQUENCE])
+@pytest.mark.parametrize("document", [README, INSTALL, LOG, DATA, FORMAT, WATCH, RESCUE, SEQUENCE])
 def test_every_block_is_run_or_has_a_reason(document: str) -> None:
     """A block that is added needs a test here; docs/how_to_add.md has tests/docs/test_recipes.py."""
     shown = [(b.document, b.heading, b.language) for b in blocks(document)]

@@ -73,7 +73,7 @@ RECIPES: dict[str, list[Insert | Append | Commands]] = {
     ],
     "A score": [
         Insert("probes/schema.py", '    *(\n        Score(\n            f"coverage_'),
-        Insert("vdn/answers.py", '        "nll_joint": mixture_nll(y, mean, scale, "joint"),'),
+        Insert("vdn/answers.py", '        "nll_joint": mixture_nll(y, mean, scale, "joint", "none", df),'),
         Append("tests/vdn/test_evaluate.py"),
         Commands("sharpness or in_the_registry or every_score"),
     ],

@@ -107,3 +107,46 @@ def add_continuations(folder: Path, contents: list[str], draws: int = 3, length:
     prompt = pd.DataFrame({"t": np.arange(len(contents)), "text": contents})
     tables = {"prompt": prompt, "continuations": pd.concat(rows, ignore_index=True)}
     store.save(folder, "generation", tables, {"seed": 0, "trajectories": draws, "length": length})
+
+
+STATE_CLASSES = 4
+
+
+def write_families(folder: Path, length: int = 96) -> Path:
+    """As `write_sequence`, of three layers: categorical variables, of which neuron 2 changes its class where
+    the signal jumps, Betas, and Gaussians under a prior of their own.
+    """
+    random = np.random.default_rng(0)
+    jumps = np.zeros(length)
+    jumps[::12] = 1
+    values = np.cumsum(jumps) % 3 + 0.01 * random.standard_normal(length)
+    layers = [
+        {"name": "state", "neurons": 3, "family": "categorical", "classes": STATE_CLASSES, "prior": "given"},
+        {"name": "share", "neurons": 2, "family": "beta", "prior": "given"},
+        {"name": "z", "neurons": 2, "prior": "given"},
+    ]
+    with Recorder(folder, layers, config={"data": "worlds"}) as recorder:
+        recorder.inputs(0, [("position", json.dumps([float(value)])) for value in values])
+        for step in (0, 8):
+            recorder.scalar(step, "loss", 1.0 - step / 10)
+            probability = random.dirichlet(np.full(STATE_CLASSES, 3.0), (length, 3))
+            probability[:, 2] = 0.05
+            probability[np.arange(length), 2, np.cumsum(jumps).astype(int) % STATE_CLASSES] = 0.85
+            kl = random.gamma(2, 0.1, (length, 3))
+            kl[:, 2] += 2 * jumps
+            recorder.record(step, "state", kl=kl.mean(0), information=kl.mean(0), entropy=np.ones(3))
+            recorder.record(
+                step, "share", mean=[0.5] * 2, variance=[0.1] * 2, kl=[1.0] * 2, information=[1.0] * 2
+            )
+            recorder.record(step, "z", mean=[0.0] * 2, variance=[0.5] * 2, kl=[1.0] * 2)
+            recorder.classes(step, "state", probability.mean(0))
+            recorder.sequence_parameters(step, "state", kl, probability=probability)
+            grown = 1 + 9 * random.random((length, 2))
+            paid = random.gamma(2, 0.1, (length, 2))
+            recorder.sequence_parameters(
+                step, "share", paid, concentration1=grown, concentration0=10 - grown + 0.5
+            )
+            m = np.cumsum(random.standard_normal((length, 2)), 0)
+            V = np.full((length, 2), 0.25)
+            recorder.sequence(step, "z", m=m, V=V, mu=m, sigma=np.sqrt(V), kl=paid)
+    return folder

@@ -101,14 +101,15 @@ def test_a_stored_experiment_is_shown_without_running_it(
         folder / "run",
         name,
         tables()[name],
-        {"experiment": name, "windows": 2000, "split": "test", "step": 60},
+        {"experiment": name, "windows": 2000, "split": "test", "step": 60, "weights": "best"},
     )
     app = open_page("experiments", folder, experiment=name)
     assert not app.error
     assert len(app.get("plotly_chart")) == FIGURES[name]
     assert all(chart.proto.alt for chart in app.get("plotly_chart"))
     assert any(
-        "2,000 windows · test split · checkpoint after 60 steps" in caption.value for caption in app.caption
+        "2,000 windows · test split · best weights by validation after 60 steps" in caption.value
+        for caption in app.caption
     )
     assert not manager.running()
 

@@ -11,7 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted import write_run
-from sequences import LENGTH, LINE_END, STEPS, TEXT, UPPER, add_continuations, write_sequence, write_signal
+from sequences import (
+    LENGTH,
+    LINE_END,
+    STEPS,
+    TEXT,
+    UPPER,
+    add_continuations,
+    write_families,
+    write_sequence,
+    write_signal,
+)  # fmt: skip
 from shown import cards, component, figures, numbers, query, texts, unpack
 from streamlit.testing.v1 import AppTest
 
@@ -31,6 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chords = [("text", chord) for chord in notes]
     add_continuations(write_sequence(folder / "chords", contents=chords, data="chords:FILE"), notes[:8])
     write_sequence(folder / "words", contents=chords)
+    write_families(folder / "families")
     write_run(folder / "none")
     return folder
 
@@ -218,3 +229,46 @@ def test_what_the_draws_tell_is_shown_along_the_text(open_page: Open, folder: Pa
     table_ = Run(folder / "text").predictions().sort_values("input")
     told = (table_["entropy"] - table_["conditional_entropy"])[:50]
     np.testing.assert_allclose(numbers(drawn["data"][-1]["y"])[:50], told, rtol=1e-4)
+
+
+def test_classes_along_a_sequence_are_shown_as_classes(open_page: Open, folder: Path) -> None:
+    app = open_page("sequence", folder, run="families", neurons="1:2", t="24")
+    header, _ = unpack(app, "heatmap")
+    assert header["title"] == "KL less the neuron's own mean"
+    shown = figures(app)
+    alts = [figure["layout"]["meta"]["alt"] for figure in shown]
+    [classes] = [figure for figure in shown if "4 classes of neuron 1:2" in figure["layout"]["meta"]["alt"]]
+    assert classes["layout"]["yaxis"]["title"]["text"] == "class"
+    assert any(alt.startswith("Mean entropy (nats) of the neurons of 1 layers") for alt in alts)
+    moved = table(app, "m or class at t")
+    row = moved[moved["neuron"] == "1:2"].iloc[0]
+    assert (row["m or class at t − 1"], row["m or class at t"]) == ("2 (0.85)", "3 (0.85)")
+    held = {label: card["value"] for label, card in cards(app).items()}
+    assert held["Stays"] == "12"
+    assert held["Classes"] == "4 of 4"
+    assert "the prior's is 1" not in texts(app)  # no layer here has such a prior
+
+
+def test_a_layer_of_classes_offers_what_classes_have(open_page: Open, folder: Path) -> None:
+    app = open_page("sequence", folder, run="families", layer="state")
+    offered = next(box for box in app.selectbox if box.label == "Map shows").options
+    assert offered == [
+        "KL less the neuron's own mean",
+        "Entropy of the classes",
+        "Change of the class probabilities",
+    ]
+    app = open_page("sequence", folder, run="families", layer="state", quantity="change", t="24")
+    header, _ = unpack(app, "heatmap")
+    assert header["title"] == "Change of the class probabilities"
+    moved = table(app, "class at t")
+    assert moved["neuron"].iloc[0] == "1:2"
+    assert {name.split(":")[0] for name in moved["neuron"]} == {"1"}  # others have no classes
+
+
+def test_a_band_of_another_family_stays_in_its_support(open_page: Open, folder: Path) -> None:
+    app = open_page("sequence", folder, run="families", layer="share", neurons="2:0")
+    [belief] = [f for f in figures(app) if "Belief of neuron 2:0" in f["layout"]["meta"]["alt"]]
+    assert belief["layout"]["yaxis"]["title"]["text"] == "belief"
+    drawn = [numbers(trace["y"]) for trace in belief["data"] if "y" in trace]
+    assert drawn
+    assert all(np.nanmin(y) >= 0 and np.nanmax(y) <= 1 for y in drawn if y.size)

@@ -319,6 +319,12 @@ def test_bad_calls_name_the_fault():
         moments(given["mu"], given["sigma"], kl=torch.zeros(7))
     with pytest.raises(ValueError, match="previous_mu and previous_sigma"):
         moments(given["mu"], given["sigma"], phi=given["phi"])
+    for left_out in ("previous_mu", "previous_sigma"):
+        with pytest.raises(ValueError, match="previous_mu and previous_sigma"):
+            moments(**{name: value for name, value in given.items() if name != left_out})
+    fewer = {name: given[name][1:] for name in ("previous_mu", "previous_sigma")}
+    with pytest.raises(ValueError, match="previous_mu and previous_sigma"):
+        moments(**(given | fewer))
     with pytest.raises(ValueError, match="cannot be pooled"):
         Moments().update(**given).update(given["mu"], given["sigma"])
     with pytest.raises(ValueError, match="updates with and without past, phi"):

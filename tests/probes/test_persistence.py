@@ -207,6 +207,27 @@ def test_a_large_mean_does_not_swallow_the_slope():
     torch.testing.assert_close(shifted["persistence"], plain["persistence"], rtol=0, atol=0.01)
 
 
+def test_sums_for_a_pool_are_around_the_means_and_name_both():
+    y, x, _ = pairs([0.5, 0.9], count=40, series=1, level=1e3, dimensions=2)
+    found = Pairs().update(y[:25], x[:25]).update(y[25:], x[25:]).poolable()
+    assert found["pairs"] == 40
+    np.testing.assert_allclose(found["y"], y.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(found["x"], x.mean(0), rtol=1e-6)
+    y, x = (value.numpy() - value.numpy().mean(0) for value in (y, x))
+    u, w = (x * y).sum(2), (x * x).sum(2)
+    wide = {"u": u[..., None], "w": w[..., None], "x": x, "y": y}
+    for name in ("xx", "xy", "yy", "ux", "uy", "wx", "wy"):
+        expected = (wide[name[0]] * wide[name[1]]).sum(0)
+        np.testing.assert_allclose(found[f"pair_{name}"], expected, rtol=1e-3, atol=5e-3, err_msg=name)
+    for name, expected in (("uu", u * u), ("uw", u * w), ("ww", w * w)):
+        np.testing.assert_allclose(found[f"pair_{name}"], expected.sum(0), rtol=1e-3, err_msg=name)
+    with pytest.raises(ValueError, match="no pairs yet"):
+        Pairs().poolable()
+    several = Pairs(2).update(torch.zeros(2, 1, 1), torch.zeros(2, 1, 1), torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match="pairs of 2 series"):
+        several.poolable()
+
+
 def test_undefined_slopes_are_nan():
     still = torch.full((20, 3, 1), 1000.1)
     assert all(value.isnan().all() for value in Pairs().update(still, still).result().values())

@@ -161,6 +161,10 @@ def test_an_infinite_half_life_is_not_broken():
 def test_absent_columns_leave_their_rules_silent():
     assert regimes.classify(pd.DataFrame({"step": [1, 2], "neuron": [0, 0]})).tolist() == [11, 11]
     assert regimes.classify(pd.DataFrame({"variance": [0.999, 1.3, 0.4]})).tolist() == [11, 3, 11]
+    without_mean = {name: value for name, value in LIVING.items() if name != "mean"}
+    assert regimes.classify(pd.DataFrame([without_mean | {"mu2": 3.6}])).tolist() == [8], (
+        "E[μ²] needs no mean"
+    )
     empty = regimes.classify(pd.DataFrame([LIVING]).iloc[:0])
     assert len(empty) == 0
     assert empty.dtype == np.int8
@@ -446,10 +450,14 @@ def test_readings_fit_the_family(family):
     draws = family_of({"family": "samples", "prior": "unknown"})
     said = regimes.explain({"mean": 0.1, "variance": 0.3, "spread": 0.1, "rows": 64.0}, family=draws)
     assert said == "unknown: no prior is known; of its variance 0.4, 25 % lies between inputs"
+    said = regimes.explain({"mean": 0.1, "variance": 0.1, "spread": 0.3, "rows": 64.0}, family=draws)
+    assert said.endswith("of its variance 0.4, 75 % lies between inputs")
     read, advice = regimes.reading(11, family=draws)
     assert "what inputs differ by" in read
     assert advice.startswith("nothing")
     one_draw = regimes.explain({"mean": 0.1, "variance": float("nan"), "rows": 64.0}, family=draws)
     assert one_draw == "unknown: no prior is known"
     assert "state its prior" in regimes.reading(11, family=family_of({"family": "beta", "prior": "unknown"}))
+    given = family_of({"family": "beta", "prior": "given"})
+    assert regimes.reading(11, family=given) != schema.WITHOUT_PRIOR, "what is missing is not its prior"
     assert regimes.reading(5, "weights", of) == schema.SHARED_READINGS[5]

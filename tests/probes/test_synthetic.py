@@ -15,6 +15,8 @@ from probes.settling import settle
 
 STEPS, EVERY = 400, 4
 ARRIVED = -1e9  # an onset so long ago that a neuron is what it is planted as
+BATCH = 2**11
+ROUNDED = BATCH * 2.0**-24  # relative, of a float32 sum over a batch: 2^-24 a sum of two
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -192,14 +194,14 @@ def of_law(row):
 def test_batches_are_of_the_planted_law(prior_phi, latent_dim):
     truth = synthetic.plant([300], 100, prior_phi=prior_phi, seed=4, latent_dim=latent_dim)
     truth = truth[truth["regime"] != 1].groupby("regime").head(4).assign(onset=ARRIVED)
-    found = synthetic.statistics(truth, np.zeros(64), 100, np.random.default_rng(0), 2**11)
+    found = synthetic.statistics(truth, np.zeros(64), 100, np.random.default_rng(0), BATCH)
     laws = pd.DataFrame([of_law(row) for row in truth.to_dict("records")])
     np.testing.assert_allclose(truth["information"], laws["information"], rtol=1e-6, atol=1e-12)
     for name in laws.columns if prior_phi else laws.columns.drop("past"):
         drawn, law = found[name].astype(float), laws[name].to_numpy()
         error = drawn.std(0, ddof=1) / 8
-        # float32 sums over 2,048 equal numbers are right to 2e-5
-        allowed = 6 * error + 2e-5 * np.maximum(np.abs(law), latent_dim)
+        # float32 sums round once a number at most; which order they take depends on the processor
+        allowed = 6 * error + ROUNDED * np.maximum(np.abs(law), latent_dim)
         if name == "mismatch":  # of noise alone, 1/2 E[mean²] and 1/4 of the variance's relative one
             allowed += 2 * latent_dim / 2**10
         close = np.abs(drawn.mean(0) - law) < allowed

@@ -221,9 +221,10 @@ def test_train_evaluate_and_twin(tmp_path, capsys, small):
     capsys.readouterr()
     assert main(["evaluate", str(run), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert set(result) == {"model", "twin", "baselines"}
-    assert result["twin"] is None
-    scores = {"mse", "mae", "nll_joint", "nll_marginal", "crps", "coverage", "rate", "living_share"}
+    assert set(result) == {"weights", "model", "twin", "baselines", "differences"}
+    assert result["twin"] is result["differences"] is None
+    scores = {"mse", "mae", "nll_joint", "nll_marginal", "crps", "energy", "coverage", "rate", "living_share"}
+    assert result["weights"]["which"] == "best"
     assert set(result["model"]) == scores
     assert set(result["model"]["coverage"]) == {"50", "80", "95"}
     assert len(result["model"]["living_share"]) == 2
@@ -238,6 +239,11 @@ def test_train_evaluate_and_twin(tmp_path, capsys, small):
     assert main(["evaluate", str(run)]) == 0
     table = capsys.readouterr().out
     assert all(word in table for word in ("model", "twin", "last value", "seasonal naive", "crps"))
+    assert f"weights: best by validation, of step {result['weights']['step']}" in table
+    assert "model - twin" in table
+    assert "blocks of time, one training each" in " ".join(table.split())
+    assert main(["evaluate", str(run), "--weights", "last"]) == 0
+    assert "weights: last, of step 24" in capsys.readouterr().out
     assert main(["evaluate", str(run), "--twin-run", str(run)]) == 2
     assert "no deterministic twin" in capsys.readouterr().err
 
@@ -281,6 +287,7 @@ def test_rows_of_tables(tmp_path, capsys, data):
     result = json.loads(capsys.readouterr().out)
     assert ("accuracy" in result["model"]) == (data == "digits")
     assert ("crps" in result["model"]) == (data == "diabetes")
+    assert "energy" not in result["model"], "of one number it is the CRPS"
     if data == "digits":
         assert 0 < result["model"]["ece_null"] < result["model"]["ece_null_95"]
         assert main(["evaluate", str(tmp_path / "run")]) == 0

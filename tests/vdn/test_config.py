@@ -2,7 +2,7 @@
 
 import pytest
 
-from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
+from vdn.config import Config, ConfigError, command_words, from_dict, from_toml, resolve
 
 
 def test_data_sets_have_their_own_values():
@@ -16,6 +16,14 @@ def test_data_sets_have_their_own_values():
     assert resolve(resolve(Config())) == resolve(Config())
 
 
+def test_twins_of_series_have_a_learning_rate_of_their_own():
+    model, twin = (resolve(Config(twin=twin)) for twin in (False, True))
+    assert twin.lr < model.lr
+    assert resolve(Config(twin=True, lr=0.5)).lr == 0.5
+    assert resolve(Config(data="digits", twin=True)).lr == resolve(Config(data="digits")).lr
+    assert command_words(twin) == ["--data=nyc", "--twin"]
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -27,6 +35,9 @@ def test_data_sets_have_their_own_values():
         ({"lr": float("nan")}, "--lr must be at least 0"),
         ({"phi": "0.5,1.0"}, "--phi takes numbers from -0.999 to 0.999"),
         ({"c_min": "a"}, "numbers with commas"),
+        ({"persistence": "0.5,1"}, "--persistence takes numbers from -0.99 to 0.99"),
+        ({"persistence": ""}, "numbers with commas"),
+        ({"thermostat_gain": -1.0}, "--thermostat-gain must be at least 0"),
         ({"neuron": 3}, "unknown setting 'neuron'"),
     ],
 )
@@ -42,6 +53,11 @@ def test_wrong_values_name_flag_and_range(values, message):
         (Config(data="csv"), "unknown data set"),
         (Config(data="digits", prior="autoregressive"), "needs series"),
         (Config(data="diabetes", lam_ar=0.1), "needs series"),
+        (Config(df=2.0), "--df must be above 2"),
+        (Config(data="digits", likelihood="student"), "--likelihood student is for numbers"),
+        (from_dict({"data": "chords:x", "likelihood": "student"}), "--likelihood student is for numbers"),
+        (Config(data="digits", persistence="0.5"), "--persistence needs series"),
+        (from_dict({"data": "signal", "persistence": "0.5"}), "--persistence is not there for sequences"),
     ],
 )
 def test_what_does_not_go_together(config, message):

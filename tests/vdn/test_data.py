@@ -131,7 +131,7 @@ def test_splits():
         (pd.DataFrame({"date": ["x"] * 60, "name": ["y"] * 60}), {}, "no column of numbers"),
         (pd.DataFrame({"a": [1.0, np.nan] * 30}), {}, "'a' .* gap at data row 2"),
         (pd.DataFrame({"a": [1.0] * 60}), {}, "constant"),
-        (pd.DataFrame({"a": np.arange(9.0)}), {}, "no room"),
+        (pd.DataFrame({"a": np.arange(9.0)}), {}, r"no room .*--window, --horizon, --stride"),
         (pd.DataFrame({"a": np.arange(60.0)}), {"columns": "b"}, "no column 'b'"),
         (pd.DataFrame({"a": np.arange(60.0), "b": ["x"] * 60}), {"columns": "a,b"}, "'b' .* numbers"),
         (pd.DataFrame({"a": np.arange(60.0)}), {"season": 11}, "season"),

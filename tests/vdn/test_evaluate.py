@@ -19,7 +19,7 @@ from vdn.evaluate import (
     pooled_statistics,
     scores,
 )
-from vdn.scores import mixture_crps, mixture_nll
+from vdn.scores import energy_score, mixture_crps, mixture_nll, trajectories
 from vdn.trainer import make_network
 
 
@@ -41,9 +41,17 @@ def test_scores_are_averages_over_every_example(trained):
         )
     assert result["mse"] == pytest.approx((output.mean.mean(0) - batch.y).square().mean().item(), rel=1e-5)
     assert result["nll_joint"] == pytest.approx(
-        mixture_nll(batch.y, output.mean, output.scale).item(), rel=1e-5
+        mixture_nll(batch.y, output.mean, output.scale, df=output.df).item(), rel=1e-5
     )
-    assert result["crps"] == pytest.approx(mixture_crps(batch.y, output.mean, output.scale).item(), rel=1e-5)
+    assert output.df is not None  # of a forecast by itself: Student's t
+    crps = mixture_crps(batch.y, output.mean, output.scale, df=output.df).item()
+    assert result["crps"] == pytest.approx(crps, rel=1e-5)
+    noise = torch.Generator().manual_seed(1)
+    exact = energy_score(batch.y, trajectories(output.mean, output.scale, noise, output.df))
+    assert result["energy"] == pytest.approx(exact.item(), rel=0.03)  # other noise
+    cheap = scores(network, task, "test", 8, seed=3, crps=False)
+    assert not {"crps", "energy"} & set(cheap)
+    assert cheap["nll_joint"] == result["nll_joint"], "trajectories have a noise of their own"
 
 
 def test_every_score_of_an_evaluation_is_in_the_registry(trained):
@@ -52,7 +60,7 @@ def test_every_score_of_an_evaluation_is_in_the_registry(trained):
         f"{name}_{level}" for name, levels in result.items() if isinstance(levels, dict) for level in levels
     }
     names |= {name for name, value in result.items() if not isinstance(value, dict)}
-    assert {"nll_joint", "crps", "coverage_80"} <= names
+    assert {"nll_joint", "crps", "energy", "coverage_80"} <= names
     assert names <= set(SCORES)
 
 

@@ -65,6 +65,7 @@ def test_ablation_is_stored_with_what_it_ran_with(series, capsys):
         "regime",
     }
     expected = {"draws": 2, "windows": 60, "split": "test", "seed": 0, "step": 6, "experiment": "ablation"}
+    expected |= {"weights": "best"}
     assert expected.items() <= found.settings.items()
     assert "stored in" in capsys.readouterr().out
     assert store.progress_of(series, "ablation").status == "finished"

@@ -107,6 +107,47 @@ def test_window_normalisation_follows_level_and_scale():
     assert (flat.scale > 0).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_last_value_normalisation_is_undone_exactly(dtype):
+    """Windows less their last value by their sd; a walk far from 0 keeps its digits; a flat one is finite."""
+    net = VariationalNetwork(12, 3, 2, 6, normalise="last").to(dtype)
+    source = torch.Generator().manual_seed(4)
+    x = (torch.randn(5, 12, generator=source, dtype=torch.float64).cumsum(1) + 10).to(dtype)
+    x[4] = 4.0
+    units, centre, sd = net.window(x)
+    torch.testing.assert_close(units[:, -1], torch.zeros(5, dtype=dtype), rtol=0, atol=0)
+    torch.testing.assert_close(centre, x[:, -1:])
+    torch.testing.assert_close(sd[:4], x[:4].std(1, correction=0, keepdim=True))
+    torch.testing.assert_close(centre + sd * units, x, rtol=4 * torch.finfo(dtype).eps, atol=0)
+    noise = net.draw_noise(5, 2)
+    plain, moved = net(x, 2, noise=noise), net(2 * x + 8, 2, noise=noise)
+    torch.testing.assert_close(moved.mean[:, :4], 2 * plain.mean[:, :4] + 8)
+    torch.testing.assert_close(moved.scale[:, :4], 2 * plain.scale[:, :4])
+    assert plain.mean.isfinite().all()
+    assert (plain.scale > 0).all()
+    with torch.no_grad():
+        for part in (net.head, net.read):
+            for parameter in part.parameters():
+                parameter.zero_()
+    torch.testing.assert_close(net(x, 2).mean, x[:, -1:].expand(2, 5, 3))  # without a word: the last value
+
+
+def test_degrees_of_freedom_are_learned_or_fixed():
+    learned, fixed = (network(likelihood="student", df=df) for df in (None, 4.0))
+    assert learned.df.item() == pytest.approx(6.0)
+    assert any(parameter is learned.log_excess_df for parameter in learned.parameters())
+    assert (fixed.df.item(), fixed.log_excess_df) == (4.0, None)
+    x = torch.randn(4, 12).double()
+    for net in (learned, fixed, network()):
+        output = net(x, 2)
+        assert output.df is None if net.df is None else torch.equal(output.df, net.df)
+    objective(learned(x, 2), torch.randn(4, learned.outputs).double(), [0.1] * 3).total.backward()
+    assert learned.log_excess_df.grad.abs() > 0
+    with torch.no_grad():
+        learned.log_excess_df.fill_(-50)
+    assert learned.df.item() > 2
+
+
 def test_ten_steps_in_float64_repeat_bit_for_bit():
     def train():
         net = network(prior="autoregressive", phi=0.7, learn_phi=True, local_decoder="train")
@@ -176,7 +217,15 @@ def test_ramp():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"layers": 0}, {"prior": "flat"}, {"normalise": "batch"}, {"encoder": "cnn"}, {"local_decoder": "on"}],
+    [
+        {"layers": 0},
+        {"prior": "flat"},
+        {"likelihood": "cauchy"},
+        {"df": 1.5},
+        {"normalise": "batch"},
+        {"encoder": "cnn"},
+        {"local_decoder": "on"},
+    ],
 )
 def test_wrong_choices_name_themselves(wrong):
     with pytest.raises(

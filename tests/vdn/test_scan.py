@@ -18,7 +18,7 @@ def given(draws=True):
 
 
 def plainly(raw, phi, start, noise):
-    """The equations of `vdn.sequence`, one position after the other."""
+    """The equations of `vdn.sequence_layer`, one position after the other."""
     z, draws, kls = start, [], []
     prior = torch.sqrt(1 - phi**2)
     for t in range(len(raw)):

@@ -9,12 +9,14 @@ from scipy import integrate, stats
 
 from vdn.scores import (
     coverage,
+    energy_score,
     gaussian_crps,
     gaussian_nll,
     mixture_crps,
     mixture_nll,
     pinball,
     pit,
+    trajectories,
     widened_for_draws,
 )
 
@@ -126,6 +128,63 @@ def test_wrong_arguments_name_themselves(forecast):
         gaussian_nll(y, mean[0], scale[0], "sum")
     with pytest.raises(ValueError, match="taus"):
         pinball(y, mean[0], scale[0], [0.0])
+
+
+def test_the_energy_score_of_one_number_is_its_crps():
+    """Without bias, also at two draws: the mean over many examples of one forecast."""
+    generator = torch.Generator().manual_seed(1)
+    many = 40_000
+    y = torch.full((many, 1), 0.7, dtype=torch.float64)
+    mean, scale = torch.full((1, many, 1), 0.2), torch.full((1, many, 1), 1.5)
+    exact = gaussian_crps(y[:1], mean[0, :1].double(), scale[0, :1].double()).item()
+    for drawn in (
+        trajectories(mean, scale, generator),
+        trajectories(mean.expand(2, -1, -1), scale, generator),
+    ):
+        values = energy_score(y, drawn.double(), "none")
+        assert values.mean().item() == pytest.approx(exact, abs=4 * values.std().item() / math.sqrt(many))
+    centres = torch.tensor([-1.0, 0.5, 2.0])
+    draw = centres[torch.randint(3, (8, many, 1), generator=generator)]
+    values = energy_score(y, trajectories(draw, torch.full_like(draw, 0.4), generator).double(), "none")
+    of_mixture = mixture_crps(y[:1], centres[:, None, None].double(), torch.full((3, 1, 1), 0.4).double())
+    assert values.mean().item() == pytest.approx(of_mixture.item(), abs=4 * values.std().item() / many**0.5)
+
+
+def test_the_energy_score_is_by_hand(monkeypatch):
+    y = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+    drawn = torch.tensor([[[3.0, 4.0], [1.0, 1.0]], [[0.0, 0.0], [1.0, 2.0]], [[0.0, 4.0], [1.0, 1.0]]])
+    by_hand = torch.tensor([9 / 3 - (5 + 3 + 4) / 6, 1 / 3 - (1 + 0 + 1) / 6])
+    torch.testing.assert_close(energy_score(y, drawn, "none"), by_hand)
+    monkeypatch.setattr("vdn.scores.CHUNK_ELEMENTS", 9)  # one example at a time
+    torch.testing.assert_close(energy_score(y, drawn), by_hand.mean())
+    near = 1e3 + torch.tensor([0.0, 1e-2])[:, None, None].expand(2, 30, 2)
+    found = energy_score(torch.full((30, 2), 1e3), near, "none")  # digits that sums of squares lose
+    torch.testing.assert_close(found, torch.zeros(30), atol=2e-4, rtol=0)
+    with pytest.raises(ValueError, match="at least 2 trajectories"):
+        energy_score(y, drawn[:1])
+
+
+def test_the_energy_score_is_least_for_the_true_law():
+    """Shifted, narrowed, widened, and with the dependence left out, which no score of single numbers sees."""
+    generator = torch.Generator().manual_seed(2)
+    examples, draws = 4_000, 32
+
+    def law(count, shift=0.0, width=1.0, shared=0.8):
+        latent = shared**0.5 * torch.randn(count, examples, 1, generator=generator)
+        return shift + width * (
+            latent + (1 - shared) ** 0.5 * torch.randn(count, examples, 6, generator=generator)
+        )
+
+    y = law(1)[0]
+    true = energy_score(y, law(draws), "none")
+    for wrong in ({"shift": 0.4}, {"width": 0.6}, {"width": 1.6}, {"shared": 0.0}):
+        worse = energy_score(y, law(draws, **wrong), "none") - true
+        assert worse.mean() > 4 * worse.std() / math.sqrt(examples), wrong
+    alike = [
+        gaussian_crps(y, torch.zeros(()), torch.ones(())),
+        mixture_crps(y, law(draws), torch.tensor(1e-3)),
+    ]
+    assert alike[0].item() == pytest.approx(alike[1].item(), rel=0.05), "marginals are the same"
 
 
 @pytest.mark.parametrize("share", [0.1, 0.4])

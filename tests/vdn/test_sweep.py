@@ -1,6 +1,7 @@
 """Sweeps: the plan, means and paired intervals against SciPy."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -52,3 +53,26 @@ def test_summary_pairs_by_seed(tmp_path):
     assert one["difference_mse"] is None
     assert two["n"] == 2
     assert two["difference_mse"] == pytest.approx((0.5, 0))
+
+
+def test_differences_of_a_sweep_are_over_time_and_seeds_where_scores_by_origin_are_stored(tmp_path):
+    generator = np.random.default_rng(0)
+    jobs = [Job((("beta", value),), seed, tmp_path) for value in ("1", "2") for seed in range(2)]
+    keys = {"step": 0, "split": "test", "origin": np.arange(300), "span": 5, "target": 0.0}
+    origins = {
+        job: pd.DataFrame({**keys, "crps": generator.normal(size=300) + 10 * (job.name == "beta=2")})
+        for job in jobs
+    }
+    results = {job: {"crps": float(origins[job]["crps"].mean()), "rate": 1.0} for job in jobs}
+    one, two = summarise(results, ["crps", "rate"], origins)
+    assert one["difference_crps"] is None
+    mean, half = two["difference_crps"]
+    assert mean == pytest.approx(10, abs=0.3)
+    assert 0 < half < 2
+    assert "2 trainings each, paired by seed" in two["over"]
+    assert two["difference_rate"] == (0, 0), "over seeds alone"
+    alone = [job for job in jobs if job.seed == 0]
+    _, two = summarise({job: results[job] for job in alone}, ["crps", "rate"], origins)
+    assert two["difference_crps"][1] > 0
+    assert two["difference_rate"] is None
+    assert "other seeds may differ more" in two["over"]

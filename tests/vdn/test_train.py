@@ -12,10 +12,12 @@ import pytest
 import torch
 
 import probes
+from probes.log.check import check
 from vdn.config import Config, ConfigError, from_dict, resolve
 from vdn.data import load
-from vdn.train import geometric_steps, resume, train
-from vdn.trainer import CHECKPOINT, Order, Trainer, load_checkpoint, load_run, one_cycle
+from vdn.evaluate import evaluate, scores
+from vdn.train import VALIDATION_DRAWS, VALIDATION_EXAMPLES, geometric_steps, resume, train
+from vdn.trainer import BEST, CHECKPOINT, Order, Trainer, load_checkpoint, load_run, one_cycle
 
 EVERYTHING = {
     "prior": "autoregressive",
@@ -90,6 +92,9 @@ def test_log_of_a_run(tmp_path, small):
     np.testing.assert_allclose(neurons["kl"], neurons["information"] + neurons["mismatch"], atol=2e-5)
     scalars = rows(tmp_path / "run", "scalars")
     assert set(scalars.loc[scalars["split"] == "validation", "step"]) == {9, 19, 23}
+    held_against = scalars.query("split == 'train' and name == 'nll_joint'")
+    assert held_against["step"].tolist() == [9, 19, 23], "what validation is held against"
+    assert np.isfinite(held_against["value"]).all()
     assert {"test", "test last_value", "test seasonal_naive"} <= set(scalars["split"])
     assert len(rows(tmp_path / "run", "evaluation")) == 16
     assert summary["model"]["mse"] == pytest.approx(
@@ -255,3 +260,100 @@ def test_model_checkpoints_open_and_cannot_be_resumed(tmp_path, small):
     assert network(torch.zeros(1, task.inputs)).mean.shape == (1, 1, 6)
     with pytest.raises(ConfigError, match="--checkpoint full"):
         resume(tmp_path / "run")
+
+
+SPOILT = {"lr": 0.2, "validate_every": 3, "steps": 200, "probe_times": 2, "record_every": 50}
+"""So fast that it gets worse after a while: patience ends it."""
+
+
+@pytest.mark.parametrize("extra", [{}, {"twin": True}, {"likelihood": "student"}])
+def test_the_best_weights_are_tested_and_patience_ends_training(tmp_path, small, extra):
+    folder = tmp_path / "run"
+    summary = run(folder, {**small, **SPOILT, **extra, "patience": 3})
+    log = probes.Run(folder)
+    validated = (
+        log.scalars().query("split == 'validation' and name == 'nll_joint'").set_index("step")["value"]
+    )
+    best = int(validated.idxmin()) + 1
+    assert summary["status"] == log.status == "finished"
+    assert summary["weights"] == {"which": "best", "step": best}
+    assert log.manifest["scores"]["test/weights_step"]["value"] == best
+    state = load_checkpoint(folder)
+    last = state["step"]
+    assert best < last < 200
+    if best != last:  # three validations without a better one, then the step that the log ends with
+        assert last == best + 3 * 3 + 1
+    assert validated.index[-1] == last - 1
+    if "twin" not in extra:
+        assert log.steps[-1] == last - 1
+        assert rows(folder, "probe")["step"].max() == last - 1
+    assert rows(folder, "predictions")["step"].max() == last - 1
+    assert [finding for finding in check(folder) if finding.level == "error"] == []
+    config, task, network = load_run(folder)
+    found = scores(network, task, "validation", VALIDATION_DRAWS, config.seed, VALIDATION_EXAMPLES)
+    assert found["nll_joint"] == pytest.approx(validated.min(), abs=1e-6)
+    assert evaluate(folder)["model"] == summary["model"]
+    assert evaluate(folder)["weights"] == summary["weights"]
+    ended = evaluate(folder, weights="last")
+    assert ended["weights"] == {"which": "last", "step": last}
+    assert ended["model"]["nll_joint"] != summary["model"]["nll_joint"]
+    with pytest.raises(ConfigError, match=f"all {last} steps"):
+        resume(folder)
+
+
+def test_an_early_end_is_the_same_after_a_resume(tmp_path, small):
+    settings = {**small, **SPOILT, "patience": 3}
+    whole = run(tmp_path / "whole", settings)
+    last = load_checkpoint(tmp_path / "whole")["step"]
+    for stop in (4, last - 1):  # while it may get better, and when patience has run out already
+        parts = tmp_path / f"parts{stop}"
+        assert run(parts, settings, interrupt_at(stop)) == {"status": "interrupted"}
+        assert resume(parts) == whole
+        first, second = (load_checkpoint(folder) for folder in (tmp_path / "whole", parts))
+        assert first["selection"] == second["selection"]
+        for name in first["model"]:
+            assert torch.equal(first["model"][name], second["model"][name])
+            assert torch.equal(first["best"][name], second["best"][name])
+        for table in ("scalars", "neurons", "probe", "evaluation"):
+            pd.testing.assert_frame_equal(
+                rows(tmp_path / "whole", table), rows(parts, table), check_exact=True
+            )
+
+
+def test_a_crash_between_the_two_checkpoints_changes_nothing(tmp_path, small):
+    """best.pt of step 20 beside last.pt of step 10: the resumed training comes by step 20 again."""
+    whole = run(tmp_path / "whole", small)
+    parts = tmp_path / "parts"
+    run(parts, small, interrupt_at(12))
+    assert load_checkpoint(parts)["step"] < 20
+    (parts / BEST).write_bytes((tmp_path / "whole" / BEST).read_bytes())
+    assert resume(parts) == whole
+
+
+def test_a_classifier_keeps_its_best_weights(tmp_path):
+    settings = {
+        "data": "digits", "neurons": 8, "layers": 1, "steps": 120, "lr": 0.5, "batch": 32,
+        "validate_every": 4, "patience": 3, "probe_inputs": 0, "record_every": 50, "test_draws": 2,
+    }  # fmt: skip
+    summary = run(tmp_path / "run", settings)
+    validated = probes.Run(tmp_path / "run").scalars().query("split == 'validation' and name == 'nll_joint'")
+    assert summary["weights"]["step"] == validated.loc[validated["value"].idxmin(), "step"] + 1
+    assert load_checkpoint(tmp_path / "run")["step"] < 120
+
+
+def test_runs_from_before_read_as_before(tmp_path, small):
+    """Without a second checkpoint, and without the settings that came with it."""
+    run(tmp_path / "run", {**small, "likelihood": "gaussian"}, interrupt_at(13))
+    path = tmp_path / "run" / CHECKPOINT
+    (tmp_path / "run" / BEST).unlink()
+    state = torch.load(path, weights_only=True)
+    del state["selection"]
+    for name in ("patience", "likelihood", "df"):
+        del state["config"][name]
+    torch.save(state, path)
+    config, _, network = load_run(tmp_path / "run")
+    assert (config.patience, config.likelihood, network.df) == (0, "gaussian", None)
+    assert evaluate(tmp_path / "run")["weights"] == {"which": "last", "step": state["step"]}
+    assert torch.equal(network.head.weight, state["model"]["head.weight"])
+    assert resume(tmp_path / "run")["status"] == "finished"
+    assert load_checkpoint(tmp_path / "run")["step"] == 24

@@ -49,7 +49,9 @@ def settings_in_words(settings: Mapping[str, Any]) -> str:
     when = pd.to_datetime(settings.get("finished", ""), utc=True, errors="coerce")
     parts += [f"{url.plain(settings['split'])} split"] if "split" in settings else []
     parts += [f"seed {settings['seed']}"] if isinstance(settings.get("seed"), int) else []
-    parts += [f"checkpoint after {settings['step']:,} steps"] if isinstance(settings.get("step"), int) else []
+    kept = {"best": "best weights by validation", "last": "last weights"}
+    of = kept.get(str(settings.get("weights")), "checkpoint")
+    parts += [f"{of} after {settings['step']:,} steps"] if isinstance(settings.get("step"), int) else []
     parts += [f"{settings['seconds']:g} s"] if isinstance(settings.get("seconds"), int | float) else []
     return " · ".join([*parts, *([] if pd.isna(when) else [f"{when:%Y-%m-%d %H:%M} UTC"])])
 

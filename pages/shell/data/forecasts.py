@@ -214,3 +214,12 @@ def final_scores(scalars: dict[str, pd.DataFrame]) -> pd.DataFrame:
                 rows[label] = {str(score): float(value) for score, value in last.items()}
     ordered = [*(name for name in scalars if name in rows), *(name for name in rows if name not in scalars)]
     return pd.DataFrame.from_dict({name: rows[name] for name in ordered}, orient="index")
+
+
+def weights_in_words(tested: pd.DataFrame) -> str:
+    """Whose the scores of `final_scores` are: weights of an earlier step, where training kept the best."""
+    steps = tested["weights_step"].dropna() if "weights_step" in tested else pd.Series(dtype=float)
+    if steps.empty:
+        return "at the end"
+    each = [f"{step:,.0f} steps" + (f" ({name})" if len(steps) > 1 else "") for name, step in steps.items()]
+    return f"with the best weights by validation, after {', '.join(each)}"

@@ -11,6 +11,7 @@ import pandas as pd
 
 from pages.shell.data import replay, sequence
 from pages.shell.session import cache
+from probes.analysis.layer_families import is_gaussian
 from probes.canvas import pack, replay_arrays, replay_neurons
 from probes.figures import frames
 
@@ -23,7 +24,7 @@ def payload(side: replay.Side, choice: replay.Choice, step: int, t: int | None) 
     """
     context = side.context
     found = sequence.paths(context, step)
-    shown = [layer for layer in side.layers if layer in found]
+    shown = _drawn(side, found)
     length = len(found[shown[0]].m)
     names = ["␣" if label == " " else sequence.sign(label) for label in sequence.labels(context, length)]
     arrays: dict[str, np.ndarray] = {}
@@ -66,6 +67,12 @@ def payload(side: replay.Side, choice: replay.Choice, step: int, t: int | None) 
     return pack(header, arrays)
 
 
+def _drawn(side: replay.Side, found: dict[int, sequence.Path]) -> list[int]:
+    """The shown layers whose beliefs are Gaussians; all that are where none of these is."""
+    gaussian = [layer for layer in found if is_gaussian(side.context.layers[layer])]
+    return [layer for layer in side.layers if layer in gaussian] or gaussian
+
+
 def _ridges(path: sequence.Path, drawn: list[int]) -> dict[str, np.ndarray]:
     steps = np.arange(len(path.m))
     shown = frames.probe_frames(steps, path.m[:, drawn], np.sqrt(path.V[:, drawn]))
@@ -76,7 +83,7 @@ def table(side: replay.Side, choice: replay.Choice, step: int) -> pd.DataFrame:
     """What the ridges are drawn from, one row a position and neuron."""
     found = sequence.paths(side.context, step)
     parts = []
-    for layer in (layer for layer in side.layers if layer in found):
+    for layer in _drawn(side, found):
         drawn, path = replay.neurons(side, layer, choice), found[layer]
         length, count = len(path.m), len(drawn)
         parts.append(

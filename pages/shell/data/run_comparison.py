@@ -10,10 +10,11 @@ import pandas as pd
 
 from pages.shell.data import class_answers
 from pages.shell.data.runs_catalog import LIVING
-from pages.shell.session import cache
+from pages.shell.session import cache, runs
 from pages.shell.session.runs import RunContext
 from probes.analysis.paired_scores import UnpairedError, paired_answers, paired_differences
-from probes.analysis.run_groups import score
+from probes.analysis.run_groups import score, seed_pairs
+from probes.analysis.score_differences import NO_SCORES, said, score_differences
 from probes.schema import LIKELIHOODS, OBJECTIVE, SCORES, evaluate
 
 SPLITS = ("test", "validation", "train")
@@ -24,7 +25,17 @@ POINTS = {
     "nll": "NLL (nats)",
     "crps": "CRPS (target's unit)",
     "squared_error": "squared error (target's unit²)",
+    "nll_joint": "joint NLL (nats)",
+    "nll_marginal": "marginal NLL (nats)",
+    "energy": "energy score (target's unit)",
+    "mse": "squared error (target's unit²)",
+    "brier": "Brier score",
 }
+"""Scores that differences are shown of."""
+REMEDY = (
+    "Scores by origin are stored since the end of training with this version; `python -m vdn evaluate RUN`"
+    " computes them from checkpoints."
+)
 
 
 def score_title(name: str) -> str:
@@ -90,7 +101,7 @@ class Paired(NamedTuple):
 
 
 def paired(contexts: Contexts, reference: str) -> Paired:
-    """What can be paired with the reference: forecasts of numbers, else a classifier's answers."""
+    """What can be paired with the reference: scores by origin, else answers or forecasts that were kept."""
     rows: list[dict[str, object]] = []
     notes: dict[str, None] = {}  # in order
     reasons = {}
@@ -105,7 +116,9 @@ def paired(contexts: Contexts, reference: str) -> Paired:
         notes[note] = None
         for name, line in found.iterrows():
             low, high = line["low"], line["high"]
-            verdict = "not told apart" if not (low > 0 or high < 0) else "lower" if high < 0 else "higher"
+            verdict = "no interval" if np.isnan(low) else "not told apart"
+            if low > 0 or high < 0:
+                verdict = "lower" if high < 0 else "higher"
             ends = {"difference": line["difference"], "from": low, "to": high, "verdict": verdict}
             rows.append({"score": POINTS[str(name)], "run": run, "value": line["value"], **ends})
     table = pd.DataFrame(rows)
@@ -115,23 +128,56 @@ def paired(contexts: Contexts, reference: str) -> Paired:
 
 
 def _differences(context: RunContext, reference: RunContext) -> tuple[pd.DataFrame, str]:
-    """By score: value, difference, low, high; and what they are of."""
+    """By score: value, difference, low, high; and what they are of. Of a run that stored no scores by origin
+    what its probe batch, or the answers that it kept, say.
+    """
+    try:
+        found = _of_origins(context, reference)
+        gained = found["difference"].to_dict()
+        if "nll_joint" in gained and gained["nll_joint"] == gained.get("nll_marginal"):
+            # of one number or class both are the same
+            found = found.drop(index="nll_marginal").rename(index={"nll_joint": "nll"})
+        return found[found.index.isin(list(POINTS))], f"Over {said(found)}"
+    except UnpairedError as error:
+        if str(error) != NO_SCORES:
+            raise
     mine, theirs = class_answers.last(context), class_answers.last(reference)
     if len(mine) and len(theirs):
         found = paired_answers(mine, theirs)
         first = found.iloc[0]
-        return found, f"{first['answers']:,} answers to the same examples of the {first['split']} split."
+        said_of = f"{first['answers']:,} answers to the same examples of the {first['split']} split"
+        return found, f"{said_of}: the interval is of the data alone, one seed a run. {REMEDY}"
     found = paired_differences(cache.predictions(context), cache.predictions(reference))
     first = found.iloc[0]
     note = (
         f"{first['points']:,.0f} predicted numbers in {first['blocks']:,.0f} independent blocks, each by the"
-        " Gaussian of its mean and variance."
+        " Gaussian of its mean and variance: the interval is of the data alone, one seed a run."
+        f" {REMEDY}"
     )
     ends = {
         "low": found["difference"] - found["half_width"],
         "high": found["difference"] + found["half_width"],
     }
     return found.assign(**ends), note
+
+
+def _of_origins(context: RunContext, reference: RunContext) -> pd.DataFrame:
+    """Differences on whole splits, over all pairs of seeds that both have; of these two runs alone where the
+    others have stored nothing that compares.
+    """
+    entries = {str(entry.row["path"]): entry for entry in runs.entries().values()}
+    rows = [entry.row for entry in entries.values()]
+    pairs = seed_pairs(context.entry.row, reference.entry.row, rows)
+    if len(pairs) > 1:
+        try:
+            sides = [
+                [cache.origin_scores(runs.open_run(entries[str(row["path"])])) for row in side]
+                for side in zip(*pairs, strict=True)
+            ]
+            return score_differences(*sides)
+        except (UnpairedError, runs.RunError, KeyError):
+            pass
+    return score_differences([cache.origin_scores(context)], [cache.origin_scores(reference)])
 
 
 def curves(contexts: Contexts) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:

@@ -8,15 +8,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import entr
 
 from pages.shell.data import payloads
 from pages.shell.session import cache, url
 from pages.shell.session.runs import RunContext
 from probes.analysis import sequence_features
+from probes.analysis.answers import class_shares
+from probes.analysis.layer_families import is_gaussian
 from probes.analysis.posteriors import measured_half_life
 from probes.analysis.probe_statistics import LEAST_SEQUENCE
 from probes.canvas import pack
 from probes.diagnostics import half_life
+from probes.families import family_of
+from probes.families.others import OF_CLASSES
 from probes.figures import frames
 from probes.neuron_names import neuron_name, neuron_names
 from probes.spacing import evenly_spaced
@@ -28,6 +33,7 @@ CONTEXT = 16  # positions at the beginning that are no surprise to be surprised 
 SIGNIFICANT = 0.05  # p, adjusted
 RANKED = 12  # neurons in a list
 EMPHASIS = 99  # per cent of the values that colours run over
+STATIONARY = ("standard", "autoregressive")  # priors that are Normal(0, 1) at each position by itself
 
 
 @dataclass(frozen=True)
@@ -43,23 +49,50 @@ QUANTITIES = {
     "kl": Quantity("KL less the neuron's own mean", "nats", "diverging"),
     "m": Quantity("Belief m", "", "diverging"),
     "width": Quantity("Width √V", "", "Viridis"),
+    "entropy": Quantity("Entropy of the classes", "nats", "Viridis"),
+    "change": Quantity("Change of the class probabilities", "", "Viridis"),
 }
 """Value of `quantity` in the URL -> what it is."""
 
 
 @dataclass(frozen=True)
 class Path:
-    """One layer along the probe sequence, (T, N) each: belief Normal(m, V), KL in nats (NaN: not known)."""
+    """One layer along the probe sequence, (T, N) each: belief of mean m and variance V, KL in nats (NaN: not
+    known). Of a layer of classes m and V are NaN, and `shares` (T, N, C) their probabilities, of a Dirichlet
+    the mean composition; None of others.
+    """
 
     m: np.ndarray
     V: np.ndarray
     kl: np.ndarray
+    family: str = "gaussian"
+    shares: np.ndarray | None = None
 
     def quantity(self, name: str) -> np.ndarray:
-        """(T, N) of one of QUANTITIES."""
+        """(T, N) of one of QUANTITIES; NaN where the layer's family has none."""
         if name == "kl":
             return np.asarray(self.kl - self.kl.mean(0))
+        if name in ("entropy", "change"):
+            return self._of_classes(name)
         return np.sqrt(self.V) if name == "width" else self.m
+
+    def _of_classes(self, name: str) -> np.ndarray:
+        if self.shares is None or (name == "entropy" and self.family == "dirichlet"):
+            return np.full(self.m.shape, np.nan)
+        if name == "entropy":
+            return np.asarray(entr(self.shares).sum(-1))
+        moved = 0.5 * np.abs(np.diff(self.shares, axis=0)).sum(-1)  # total variation distance
+        return np.concatenate([np.zeros((1, self.m.shape[1])), moved])
+
+    def has(self, name: str) -> bool:
+        """Whether any neuron has one of QUANTITIES."""
+        return bool(np.isfinite(self.quantity(name)).any())
+
+    def likely(self, t: int) -> list[str]:
+        """The most likely class of each neuron at a position, with its probability."""
+        assert self.shares is not None  # of layers of classes
+        held = self.shares[t]
+        return [f"{place} ({held[neuron, place]:.2f})" for neuron, place in enumerate(held.argmax(-1))]
 
 
 def passes_by(context: RunContext) -> bool:
@@ -84,8 +117,12 @@ def _paths(context: RunContext, step: int, rows: int) -> dict[int, Path]:
     table: dict[int, Path] = {}
     for layer, part in found.groupby("layer"):
         positions = part["t"].nunique()
-        columns = (part[name].to_numpy(np.float64).reshape(positions, -1) for name in ("m", "V", "kl"))
-        table[int(str(layer))] = Path(*columns)
+        m, V, kl = (part[name].to_numpy(np.float64).reshape(positions, -1) for name in ("m", "V", "kl"))
+        family, shares = family_of(context.layers[int(str(layer))]).name, None
+        if family in OF_CLASSES:
+            rows_of = context.run.sequence_parameters(step, int(str(layer))).rename(columns={"t": "input"})
+            shares = class_shares(rows_of, int(context.layers[int(str(layer))]["neurons"]))
+        table[int(str(layer))] = Path(m, V, kl, family, shares)
     return table
 
 
@@ -135,15 +172,22 @@ def memories(context: RunContext, step: int) -> pd.DataFrame:
 
 
 def moved(context: RunContext, found: dict[int, Path], t: int, quantity: str) -> pd.DataFrame:
-    """Neurons of all layers by how far they moved at position t, most first: layer, neuron, `moved` (KL less
-    the neuron's own mean in nats; where no KL is known, or another quantity is asked for, its change from t -
-    1), before and after (m).
+    """Neurons of all layers that have the quantity by how far they moved at position t, most first: layer,
+    neuron, `moved` (KL less the neuron's own mean in nats, or the change of the class probabilities; of
+    another quantity its change from t - 1), before and after (m, or as texts the most likely class).
     """
-    parts = []
-    for layer, path in found.items():
+    parts, shown = [], {layer: path for layer, path in found.items() if path.has(quantity)}
+    worded = any(path.shares is not None for path in shown.values())
+    for layer, path in shown.items():
         values = path.quantity(quantity)
-        before = path.m[t - 1] if t else np.zeros(path.m.shape[1])
-        change = values[t] if quantity == "kl" else values[t] - (values[t - 1] if t else values[t])
+        before: Any = path.m[t - 1] if t else np.zeros(path.m.shape[1])
+        after: Any = path.m[t]
+        if path.shares is not None:
+            before, after = path.likely(max(t - 1, 0)), path.likely(t)
+        elif worded:
+            before, after = ([payloads.number(float(m)) for m in one] for one in (before, after))
+        itself = quantity in ("kl", "change")
+        change = values[t] if itself else values[t] - (values[t - 1] if t else values[t])
         parts.append(
             pd.DataFrame(
                 {
@@ -151,7 +195,7 @@ def moved(context: RunContext, found: dict[int, Path], t: int, quantity: str) ->
                     "neuron": np.arange(len(change)),
                     "moved": change,
                     "before": before,
-                    "after": path.m[t],
+                    "after": after,
                 }
             )
         )
@@ -178,7 +222,10 @@ def followed(context: RunContext, step: int, quantity: str) -> Followed | None:
     """How all neurons go with the features of the positions, at a stored step; None where there are too few
     positions, too many neurons, or nothing to go with.
     """
-    parts = {layer: path.quantity(quantity) for layer, path in paths(context, step).items()}
+    found_paths = paths(context, step)
+    parts = {layer: path.quantity(quantity) for layer, path in found_paths.items() if path.has(quantity)}
+    if not parts:
+        return None
     values = np.concatenate(list(parts.values()), axis=1)
     length, found = len(values), features(context)
     short = length < sequence_features.LEAST_POSITIONS or any(len(one) < length for one in found.values())
@@ -430,10 +477,25 @@ def named_rows(rows: pd.DataFrame) -> pd.DataFrame:
 
 def first_neuron(found: dict[int, Path], layer: int) -> int:
     """The neuron of a layer that is shown before one is chosen: whose belief varies most along t."""
-    return int(np.nan_to_num(found[layer].m.std(0)).argmax())
+    path = found[layer]
+    varies = path.m.std(0) if path.shares is None else path.quantity("change").mean(0)
+    return int(np.nan_to_num(varies).argmax())
 
 
-def card_numbers(memory: pd.DataFrame, path: Path, layer: int, neuron: int) -> list[dict[str, Any]]:
+def remembered(found: dict[int, Path], rows: pd.DataFrame) -> np.ndarray | None:
+    """Positions after which the autocorrelation of m is below one half, of `rows` (layer, neuron) each; NaN
+    where the sequence is too short to say; None where it is too short for any, or none has a mean.
+    """
+    length = len(next(iter(found.values())).m)
+    means = [found[layer].m[:, neuron] for layer, neuron in zip(rows["layer"], rows["neuron"], strict=True)]
+    if length < LEAST_SEQUENCE or not means or not np.isfinite(means).any():
+        return None
+    return np.asarray(measured_half_life(np.stack(means, 1)))
+
+
+def card_numbers(
+    context: RunContext, memory: pd.DataFrame, path: Path, layer: int, neuron: int
+) -> list[dict[str, Any]]:
     """What a neuron remembers, in numbers, as cards show them."""
     row = memory[(memory["layer"] == layer) & (memory["neuron"] == neuron)]
     labelled = (
@@ -454,6 +516,8 @@ def card_numbers(memory: pd.DataFrame, path: Path, layer: int, neuron: int) -> l
         for name, label, unit, text in labelled
         if len(row) and name in row and np.isfinite(float(row[name].iloc[0]))
     ]
+    if path.shares is not None:
+        return cards + _class_numbers(path, neuron)
     if len(path.m) >= LEAST_SEQUENCE:
         measured = float(measured_half_life(path.m[:, [neuron]])[0])
         said = "positions until the autocorrelation of m is below one half; –: longer than this sequence says"
@@ -473,7 +537,45 @@ def card_numbers(memory: pd.DataFrame, path: Path, layer: int, neuron: int) -> l
             "value": payloads.number(width),
             "unit": "",
             "note": "",
-            "help": f"mean along t of neuron {neuron_name(layer, neuron)}; the prior's is 1",
+            "help": f"mean along t of neuron {neuron_name(layer, neuron)}"
+            + ("; the prior's is 1" if standard_gaussian(context, layer) else ""),
         }
     )
     return cards
+
+
+def standard_gaussian(context: RunContext, layer: int) -> bool:
+    """Whether a layer's beliefs are Gaussians under Normal(0, 1), or a prior that is stationary at it."""
+    about = context.layers[layer]
+    return is_gaussian(about) and about.get("prior") in STATIONARY
+
+
+def _class_numbers(path: Path, neuron: int) -> list[dict[str, Any]]:
+    """What a neuron of classes does along t, in numbers, as cards show them."""
+    assert path.shares is not None  # the caller looked
+    held = path.shares[:, neuron]
+    likely = held.argmax(-1)
+    stays = len(likely) / (1 + np.count_nonzero(np.diff(likely)))
+    classes = held.shape[-1]
+    labelled = [
+        (
+            "Stays",
+            payloads.number(float(stays)),
+            "t",
+            "positions for which one class is the most likely, on average",
+        ),
+        (
+            "Classes",
+            f"{len(np.unique(likely))} of {classes}",
+            "",
+            "that are the most likely at some position",
+        ),
+    ]
+    if path.has("entropy"):
+        mean = float(path.quantity("entropy")[:, neuron].mean())
+        most = f"mean along t; at most ln {classes} = {np.log(classes):.3g}"
+        labelled.append(("Entropy", payloads.number(mean), "nats", most))
+    return [
+        {"label": label, "value": value, "unit": unit, "note": "", "help": text}
+        for label, value, unit, text in labelled
+    ]

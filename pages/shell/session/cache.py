@@ -354,6 +354,12 @@ def _probe_input(context: RunContext, number: int, step: int, rows: int) -> pd.D
     return found[found["input"] == number]
 
 
+@of_run("origin_scores", keep=WHOLES_KEPT)
+def origin_scores(context: RunContext) -> pd.DataFrame:
+    """Scores of single origins of whole splits; empty for a run that stored none."""
+    return context.run.origin_scores()
+
+
 @of_run("predictions", keep=WHOLES_KEPT)
 def predictions(context: RunContext) -> pd.DataFrame:
     """The last predictions of the probe batch: their targets tell whether two runs were probed with the same

@@ -49,8 +49,7 @@ class StoredRuns:
             if self._problem is not None:
                 raise self._problem
             if self._rows is None:
-                place = re.sub(":/+", "://", self._folder, count=1)  # a `Path` has one slash
-                raise RunError(f"{place} has not answered yet")
+                raise RunError(f"{self._place} has not answered yet")
             return self._rows
 
     def _ask(self, answered: threading.Event) -> None:
@@ -60,17 +59,22 @@ class StoredRuns:
             rows = self._catalog()
             self._silent_since = None
         except RunError as error:
-            self._silent_since = self._silent_since or began
-            since = f"{self._silent_since:%Y-%m-%d %H:%M:%S %Z}"
-            problem, wait = (
-                RunError(f"{error} (no answer since {since})"),
-                FAILED_SECONDS,
-            )
-        finally:  # whatever happened: pages wait for it
-            with self._lock:
-                self._rows, self._problem = rows, problem
-                self._answered, self._asked_again = None, time.monotonic() + wait
-            answered.set()
+            problem, wait = self._silent(error, began), FAILED_SECONDS
+        except Exception as error:  # noqa: BLE001 - pages wait for this thread, whatever happens in it
+            fault = RunError(f"{self._place} cannot be read: {error}")
+            problem, wait = self._silent(fault, began), FAILED_SECONDS
+        with self._lock:
+            self._rows, self._problem = rows, problem
+            self._answered, self._asked_again = None, time.monotonic() + wait
+        answered.set()
+
+    def _silent(self, error: RunError, began: datetime) -> RunError:
+        self._silent_since = self._silent_since or began
+        return RunError(f"{error} (no answer since {self._silent_since:%Y-%m-%d %H:%M:%S %Z})")
+
+    @property
+    def _place(self) -> str:
+        return re.sub(":/+", "://", self._folder, count=1)  # a `Path` has one slash
 
     def _catalog(self) -> list[dict[str, Any]]:
         """Rows of the folder, or of the one that a run lies in: whether it is a run was not known while the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from types import MappingProxyType
 from typing import Any
@@ -11,12 +11,14 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from pages.shell.widgets import downloads
-from probes.figures import plotly_figure
+from probes.figures import plotly_figure, style
 
 CONFIG: Mapping[str, Any] = MappingProxyType(
     {"displaylogo": False, "toImageButtonOptions": {"format": "svg"}}  # for a paper
 )
 """Settings of plotly that all figures have."""
+PHONE_CHARACTERS = 48
+"""Of titles beside each other, as many as 390 pixels have room for."""
 
 
 def show(
@@ -60,3 +62,11 @@ def card(
                 st.caption(note)
         with st.container(key=f"panels_{several}_{key}") if several else nullcontext():
             draw(figure, key)
+
+
+def for_titles(names: Sequence[str]) -> int:
+    """`several` of a card with a panel a name, in rows of `style.COLUMNS`: 0 where the titles fit on a
+    phone.
+    """
+    across = min(len(names), style.COLUMNS)
+    return across if across and max(map(len, names)) > PHONE_CHARACTERS // across else 0

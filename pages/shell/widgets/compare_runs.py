@@ -13,7 +13,7 @@ import streamlit as st
 
 from pages.shell.data import run_comparison, runs_catalog
 from pages.shell.session import runs, url
-from pages.shell.widgets import cards
+from pages.shell.widgets import cards, score_differences
 from probes.analysis import run_groups
 from probes.figures.distribution import distribution
 from probes.figures.run_curves import run_color, run_curves
@@ -114,25 +114,10 @@ def _scores(contexts: Mapping[str, runs.RunContext], reference: str) -> None:
             )  # fmt: skip
             if len({_data_of(context) for context in contexts.values()}) > 1:
                 st.warning("These runs were not scored on the same data: their differences rank nothing.")
-            st.caption("A score of a whole split is one number: it has no interval.")
-        if len(paired.table):
-            st.markdown(f"**On the same examples** · minus {url.plain(reference)}, paired")
-            st.dataframe(
-                paired.table, hide_index=True, height="content",
-                key="paired_scores", alt="Differences on the same examples, with 95 % intervals",
-                column_config={
-                    "value": column.NumberColumn("value", format="%.4g"),
-                    "difference": column.NumberColumn("difference", format="%+.4g"),
-                    "from": column.NumberColumn("95 % from", format="%+.4g"),
-                    "to": column.NumberColumn("to", format="%+.4g"),
-                    "verdict": column.TextColumn(f"against {reference}"),
-                },
-            )  # fmt: skip
-            st.caption(f"{' '.join(paired.notes)} The interval is of the data: one seed a run.")
-        for run, reason in paired.reasons.items():
             st.caption(
-                f"{url.plain(run)} has no interval against {url.plain(reference)}: {url.plain(reason)}."
+                "As they were logged, one number each; intervals stand below, where runs can be paired."
             )
+        score_differences.show(paired, reference)
 
 
 def _data_of(context: runs.RunContext) -> str:

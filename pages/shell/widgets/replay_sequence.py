@@ -10,6 +10,7 @@ from pages.shell.data import replay, replay_sequence
 from pages.shell.session import cache, canvas_sync, state, url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import canvases, downloads
+from probes.analysis.layer_families import is_gaussian
 
 TRAINING, ALONG = "training", "sequence"
 _LABELS = {TRAINING: "training", ALONG: "the sequence"}
@@ -20,9 +21,11 @@ def is_asked(context: RunContext) -> bool:
     """A switch between steps of training and positions of the probe sequence, where the run has one; `over`
     in the URL.
     """
-    if not len(cache.sequence_steps(context)):
+    drawn = any(map(is_gaussian, context.layers))
+    if not len(cache.sequence_steps(context)) or not drawn:
         if url.get("over") == ALONG:
-            st.warning("This run holds no probe sequence to replay: shown over training.")
+            lacks = "Gaussian layer" if len(cache.sequence_steps(context)) else "probe sequence"
+            st.warning(f"This run holds no {lacks} to replay along a sequence: shown over training.")
             url.put("over", None)
         return False
     chosen = url.choice(

@@ -37,10 +37,9 @@ def training_step(context: RunContext, at: int) -> None:
     )
 
 
-def quantity(found: dict[int, data.Path]) -> str:
-    """What the map shows; KL is offered where a prior is known."""
-    known = any(np.isfinite(path.kl).any() for path in found.values())
-    names = [name for name in data.QUANTITIES if known or name != "kl"]
+def quantity(path: data.Path) -> str:
+    """What the map of a layer shows: KL where a prior is known, a belief or its classes."""
+    names = [name for name in data.QUANTITIES if path.has(name)] or ["m"]
     label = lambda name: data.QUANTITIES[name].label  # noqa: E731 - a label, in the next line
     return url.choice(st.selectbox, "Map shows", names, "quantity", names[0], format_func=label)
 
@@ -71,7 +70,10 @@ def feature(names: Sequence[str]) -> str:
 def coloured(table: pd.DataFrame, path: data.Path, layer: int, neuron: int) -> tuple[np.ndarray, str, bool]:
     """What the positions are coloured by: (T,) values, what they are, whether they have a sign."""
     length, name = len(path.m), neuron_name(layer, neuron)
+    of_classes = path.shares is not None and path.has("entropy")
     labels = {SURPRISE: "surprise", UNSURE: "entropy", BELIEF: f"belief of {name}"}
+    if of_classes:
+        labels[BELIEF] = f"entropy of {name}"
     names = [BELIEF]
     if "entropy" in table:
         names.insert(0, UNSURE)
@@ -81,7 +83,12 @@ def coloured(table: pd.DataFrame, path: data.Path, layer: int, neuron: int) -> t
         st.segmented_control, "Colour", names, "along", names[0], format_func=labels.__getitem__,
         required=True, label_visibility="collapsed", what="the colour",
     )  # fmt: skip
+    if kind == BELIEF and path.shares is not None:
+        shown = "entropy" if of_classes else "change"
+        return path.quantity(shown)[:, neuron], f"{data.QUANTITIES[shown].label.lower()} of {name}", False
     if kind == BELIEF:
         return path.m[:, neuron], f"m of {name}", True
-    column, what = ("nll", "surprise (nats)") if kind == SURPRISE else ("entropy", "entropy (nats)")
+    column, what = ("nll", "surprise at what came next (nats)")
+    if kind == UNSURE:
+        column, what = "entropy", "entropy of the prediction, how unsure it was (nats)"
     return table[column].reindex(range(length)).to_numpy(float), what, False

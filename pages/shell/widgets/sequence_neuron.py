@@ -13,6 +13,7 @@ from pages.shell.widgets import canvases, cards, selected_neuron, sequence_posit
 from probes.analysis import sequence_features
 from probes.figures import style
 from probes.figures.sequence_belief import sequence_belief
+from probes.figures.sequence_classes import sequence_classes
 from probes.neuron_names import full_name, neuron_name
 
 
@@ -32,23 +33,33 @@ def belief(
     length = len(path.m)
     name = full_name(layer, neuron, context.names[layer])
     labels = [data.sign(label) for label in data.labels(context, length)]
-    figure = sequence_belief(
-        path.m[:, neuron],
-        path.V[:, neuron],
-        name=name,
-        labels=labels,
-        marks=marks[:length],
-        marks_are=feature,
-        t=t,
-        color=style.layer_color(layer, len(context.names)),
-    )
-    rows = pd.DataFrame(
-        {"t": np.arange(length), "m": path.m[:, neuron], "V": path.V[:, neuron], "kl": path.kl[:, neuron]}
-    )
-    cards.card(
-        f"**Neuron {url.plain(name)}** · belief along t", figure, "belief", rows, of=context.entry.name
-    )
-    canvases.number_cards(data.card_numbers(memory, path, layer, neuron), key="sequence_memory")
+    rows = pd.DataFrame({"t": np.arange(length), "kl": path.kl[:, neuron]})
+    what = "belief along t"
+    if path.shares is not None:
+        held = path.shares[:, neuron]
+        rows = rows.assign(**{f"p_{place}": held[:, place] for place in range(held.shape[1])})
+        what = (
+            "mean composition along t" if path.family == "dirichlet" else "probability of each class along t"
+        )
+        figure = sequence_classes(
+            held, name=name, labels=labels, marks=marks[:length], marks_are=feature, t=t
+        )
+    else:
+        rows = rows.assign(m=path.m[:, neuron], V=path.V[:, neuron])
+        figure = sequence_belief(
+            path.m[:, neuron],
+            path.V[:, neuron],
+            name=name,
+            labels=labels,
+            marks=marks[:length],
+            marks_are=feature,
+            t=t,
+            color=style.layer_color(layer, len(context.names)),
+            family=path.family,
+            standard=data.standard_gaussian(context, layer),
+        )
+    cards.card(f"**Neuron {url.plain(name)}** · {what}", figure, "belief", rows, of=context.entry.name)
+    canvases.number_cards(data.card_numbers(context, memory, path, layer, neuron), key="sequence_memory")
     with st.container(horizontal=True):
         selected_neuron.buttons(context, layer, neuron, "belief")
 
@@ -72,14 +83,18 @@ def goes_with(tested: data.Followed, layer: int, neuron: int, quantity: str) -> 
     )
 
 
-def followers(context: RunContext, tested: data.Followed, feature: str, quantity: str) -> None:
-    """The neurons of all layers that go with one feature."""
+def followers(
+    context: RunContext, found: dict[int, data.Path], tested: data.Followed, feature: str, quantity: str
+) -> None:
+    """The neurons of all layers that go with one feature, and how long each remembers."""
     rows = data.followers(tested, feature)
     telling = int((rows["p"] <= data.SIGNIFICANT).sum())
     st.caption(
         f"{telling} of {len(rows):,} neurons go with it (p ≤ {data.SIGNIFICANT}, adjusted over all neurons)"
-        f" in {data.QUANTITIES[quantity].label}."
+        f" in {data.QUANTITIES[quantity].label}. Remembers: measured half-life, –: longer than this sequence"
+        " says."
     )
     shown = rows.head(data.RANKED)
-    table = data.named_rows(shown)
+    remembers = data.remembered(found, shown)
+    table = data.named_rows(shown).assign(**({"remembers (t)": remembers} if remembers is not None else {}))
     sequence_position.pick(context, shown, table, "followers", f"Neurons that go with {feature}")

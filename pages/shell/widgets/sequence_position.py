@@ -55,8 +55,10 @@ def moved(context: RunContext, found: dict[int, data.Path], t: int, quantity: st
     rows = data.moved(context, found, t, quantity)
     shown = rows.head(data.RANKED)
     entry = data.QUANTITIES[quantity]
-    head = entry.label if quantity == "kl" else f"change of {entry.label.lower()}"
-    columns = {"moved": head, "before": "m at t − 1", "after": "m at t"}
+    head = entry.label if quantity in ("kl", "change") else f"change of {entry.label.lower()}"
+    classes = [path.shares is not None for path in found.values() if path.has(quantity)]
+    held = "class" if all(classes) else "m or class" if any(classes) else "m"
+    columns = {"moved": head, "before": f"{held} at t − 1", "after": f"{held} at t"}
     table = data.named_rows(shown).rename(columns=columns)
     pick(context, shown, table, "moved_rows", f"Neurons that moved most at position {t}")
 
@@ -72,7 +74,7 @@ def pick(context: RunContext, rows: pd.DataFrame, table: pd.DataFrame, key: str,
     )
     st.session_state[at] = {"selection": {"rows": places[:1], "columns": [], "cells": []}}
     numbers: dict[Any, Any] = {
-        name: st.column_config.NumberColumn(format="%.3f") for name in table if name != "neuron"
+        name: st.column_config.NumberColumn(format="%.3f") for name in table.select_dtypes("number")
     }
     st.dataframe(
         table, hide_index=True, width="stretch", key=at, selection_mode="single-row", placeholder="–",

@@ -63,13 +63,12 @@ def test_a_store_that_failed_is_not_asked_again_at_once(silent: threading.Event)
     assert asked._asked_again > began + stored_runs.FAILED_SECONDS / 2
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_error_of_any_kind_keeps_no_page_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     def rows(folder: Any, nested: bool = False) -> list[dict[str, Any]]:
         raise ValueError("not foreseen")
 
     monkeypatch.setattr(probes, "catalog_rows", rows)
-    with pytest.raises(RunError, match="has not answered yet"):
+    with pytest.raises(RunError, match="cannot be read: not foreseen"):
         stored_runs.StoredRuns("s3://nowhere/runs").rows(None)
 
 

@@ -111,3 +111,16 @@ def test_settings_that_vary_are_those_with_two_values():
     assert run_groups.varying_settings(configs) == ["b"]
     flat = run_groups.flat_config({"watch": {"every": 5, "of": {"x": 1}}, "seed": 0})
     assert flat == {"watch.every": 5, "watch.of.x": 1, "seed": 0}
+
+
+def test_seeds_are_paired_where_two_settings_have_them_in_common() -> None:
+    def row(group: str, seed: int, created: str = "1", status: str = "finished") -> dict[str, object]:
+        return {"group": group, "seed": seed, "created": created, "status": status, "path": (group, seed)}
+
+    rows = [row("a", 0), row("a", 1), row("a", 2), row("b", 1), row("b", 2, "0"), row("b", 2), row("c", 0)]
+    rows.append(row("b", 0, status="crashed"))
+    pairs = run_groups.seed_pairs(rows[0], rows[3], rows)
+    assert [(one["seed"], other["seed"]) for one, other in pairs] == [(1, 1), (2, 2)]
+    assert pairs[1][1]["created"] == "1", "the newest"
+    assert run_groups.seed_pairs(rows[0], rows[6], rows) == [(rows[0], rows[6])], "one seed in common"
+    assert run_groups.seed_pairs(rows[0], rows[1], rows) == [(rows[0], rows[1])], "they differ by their seed"

@@ -54,6 +54,23 @@ def test_mean_and_spread_along_t_are_those_of_the_autoregression():
     assert frame.loc[(0, 1), "internal_kl"] == pytest.approx(kl, rel=1e-5)
 
 
+def test_values_are_drawn_of_the_noise_that_is_given():
+    """The 95 % quantile with uniform observations is not that of Gaussian ones."""
+    x = torch.zeros(1, 5)
+
+    def uniform(like, source):
+        return 12**0.5 * (torch.rand(like.shape, generator=source) - 0.5)
+
+    found, gaussian = (
+        rollout(autoregression(), x, 1, trajectories=4000, noise=noise)["forecasts"]["q95"].item()
+        for noise in (uniform, None)
+    )
+    noise = np.random.default_rng(0)
+    law = INNOVATION * 12**0.5 * (noise.random(10**6) - 0.5) + LATENT * noise.standard_normal(10**6)
+    assert found == pytest.approx(np.quantile(law, 0.95), rel=0.03)
+    assert abs(gaussian - 1.645 * np.hypot(INNOVATION, LATENT)) < 0.03 * gaussian
+
+
 def test_the_bands_of_few_trajectories_hold_what_they_say():
     x = torch.linspace(-2, 2, 400)[:, None].expand(400, 5)
     generator = torch.Generator().manual_seed(7)

@@ -43,9 +43,10 @@ def test_a_circle_without_direction_is_even() -> None:
 
 
 def test_moments_that_do_not_exist_are_none() -> None:
-    _, variance = moments_of("student_t", {"df": [1.5, 3.0], "loc": [0.0, 0.0], "scale": [1.0, 1.0]})
-    assert np.isnan(variance[0])
-    assert variance[1] == pytest.approx(3.0)
+    mean, variance = moments_of("student_t", {"df": [1.0, 1.5, 5.0], "loc": [0.5] * 3, "scale": [2.0] * 3})
+    assert np.isnan(mean).tolist() == [True, False, False]
+    assert np.isnan(variance).tolist() == [True, True, False]
+    assert variance[2] == pytest.approx(4 * 5 / 3)
     mean, variance = moments_of("inverse_gamma", {"concentration": [0.5, 1.5], "rate": [1.0, 1.0]})
     assert np.isnan(mean[0])
     assert mean[1] == pytest.approx(2.0)
@@ -62,6 +63,12 @@ def test_a_band_stays_within_the_support_however_wide(family: str) -> None:
     low, high = central(family, [0.2, 0.2], [0.35**2, np.nan])
     ends = INSIDE[family]
     assert ends[0] <= low[0] < 0.2 < high[0] <= ends[1]
+    assert np.isnan([low[1], high[1]]).all()
+
+
+def test_a_band_of_no_variance_is_its_mean_and_of_a_negative_one_there_is_none() -> None:
+    low, high = central("beta", [0.3, 0.3], [0.0, -0.1])
+    assert (low[0], high[0]) == (0.3, 0.3)
     assert np.isnan([low[1], high[1]]).all()
 
 

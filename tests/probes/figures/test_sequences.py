@@ -11,6 +11,7 @@ import pytest
 from probes.figures.next_symbol import next_symbol
 from probes.figures.piano_roll import note_name, piano_rolls
 from probes.figures.sequence_belief import sequence_belief
+from probes.figures.sequence_classes import sequence_classes
 from probes.figures.signal_path import BAND, signal_path
 from probes.figures.surprise import surprise
 
@@ -80,3 +81,27 @@ def test_continuations_go_on_where_the_prompt_ends() -> None:
     assert trace(figure, "9").x.tolist() == [3, 4, 5, 6]
     np.testing.assert_allclose(trace(figure, "middle 80 %").y, 8.1, rtol=1e-6)
     assert "continued 10 ways" in figure.layout.meta["alt"]
+
+
+def test_classes_of_a_neuron_are_rows_of_probabilities() -> None:
+    shares = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
+    figure = sequence_classes(
+        shares, name="1:2", labels=["a", "<b>"], marks=[False, True], marks_are="end", t=1
+    )
+    heat = figure.data[0]
+    np.testing.assert_allclose(heat.z, shares.T, rtol=1e-6)
+    assert (heat.zmin, heat.zmax) == (0, 1)
+    assert list(figure.data[1].x) == [1]  # the mark
+    assert "3 classes of neuron 1:2 at 2 positions" in figure.layout.meta["alt"]
+
+
+def test_bands_of_another_family_are_its_own_quantiles_and_have_no_gaussian_prior() -> None:
+    figure = sequence_belief([0.5, 0.9], [0.05, 0.005], name="1:1", family="beta", standard=True)
+    y = np.concatenate([np.asarray(trace.y, float) for trace in figure.data])
+    assert 0 < np.nanmin(y) < np.nanmax(y) < 1
+    assert not [shape for shape in figure.layout.shapes if shape.y0 in (-1, 1)]  # the prior's sd
+    assert figure.layout.yaxis.title.text == "belief"
+    own = sequence_belief([0.0, 1.0], [1.0, 1.0], name="1:1", standard=False)
+    assert not [shape for shape in own.layout.shapes if shape.y0 in (-1, 1)]
+    usual = sequence_belief([0.0, 1.0], [1.0, 1.0], name="1:1")
+    assert len([shape for shape in usual.layout.shapes if shape.y0 in (-1, 1)]) == 2

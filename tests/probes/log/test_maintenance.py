@@ -219,7 +219,8 @@ def test_the_truth_is_set_aside_last():
     assert maintenance.FOLDERS[:2] == maintenance.PYRAMIDS == ["pyramid/16", "pyramid/256"]
     assert set(maintenance.FOLDERS) == {
         "pyramid/16", "pyramid/256", "layers", "scalars", "events", "probe", "parameters", "classes",
-        "inputs", "forces", "sequence", "evaluation", "predictions", "reliability", "answers", "neurons",
+        "inputs", "forces", "sequence", "sequence_parameters", "evaluation", "predictions", "reliability",
+        "answers", "origin_scores", "neurons",
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from probes import Recorder, Run, RunError
+from probes.log.check import check
 
 N, C, INPUTS = 3, 4, 5
 LAYERS: list[dict[str, Any]] = [
@@ -167,3 +168,49 @@ def test_probe_takes_gaussians_alone(tmp_path: Path) -> None:
             recorder.probe(0, "shares", np.zeros((1, N)), np.ones((1, N)))
         recorder.probe(0, "gauss", np.zeros((1, N)), np.ones((1, N)))
     assert len(Run(tmp_path).probe()) == N
+
+
+def test_posteriors_along_a_sequence_come_back_with_their_moments_and_kl(tmp_path: Path) -> None:
+    kl = np.arange(INPUTS * N, dtype=float).reshape(INPUTS, N)
+    with Recorder(tmp_path, LAYERS) as recorder:
+        recorder.sequence_parameters(3, "words", kl, probability=simplex(INPUTS, N, C))
+        rate = np.arange(1, INPUTS * N + 1, dtype=float).reshape(INPUTS, N)
+        recorder.sequence_parameters(3, "shares", kl, concentration1=rate, concentration0=np.ones_like(rate))
+        recorder.sequence_parameters(
+            3, "draws", np.full((INPUTS, N), np.nan), sample=np.stack([rate, -rate], -1)
+        )
+    run = Run(tmp_path)
+    assert check(tmp_path) == []
+    assert run.sequence_steps().tolist() == [3]
+    rows = run.sequence_parameters(3, "words")
+    assert list(rows.columns) == ["step", "layer", "neuron", "t", "name", "index", "value"]
+    values = rows.sort_values(["t", "neuron", "index"])["value"].to_numpy().reshape(INPUTS, N, C)
+    np.testing.assert_allclose(values, simplex(INPUTS, N, C), rtol=1e-6)
+    words, shares, draws = (
+        run.sequence(3, name).sort_values(["t", "neuron"]) for name in ("words", "shares", "draws")
+    )
+    assert words[["m", "V", "mu", "sigma"]].isna().all(axis=None)
+    assert words["kl"].tolist() == kl.ravel().tolist()
+    a = rate.ravel()
+    np.testing.assert_allclose(shares["m"], a / (a + 1), rtol=1e-6)
+    np.testing.assert_allclose(shares["V"], a / ((a + 1) ** 2 * (a + 2)), rtol=1e-5)
+    np.testing.assert_allclose(shares["sigma"], np.sqrt(shares["V"]), rtol=1e-6)
+    assert (draws["m"] == 0).all()
+    np.testing.assert_allclose(draws["V"], 2 * a**2, rtol=1e-6)  # of two draws, unbiased
+    assert draws["kl"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("layer", "kl", "given", "says"),
+    [
+        ("gauss", np.ones((2, N)), {"mu": np.ones((2, N))}, r"sequence\(step, layer, m, V"),
+        ("words", np.ones((3, N)), {"probability": simplex(2, N, C)}, r"kl of layer 'words'.*\(2, 3\)"),
+        ("words", np.ones((2, N)), {"probability": np.ones((2, N, C))}, "sums to 4"),
+        ("book", np.ones((2, N)), {"index": np.ones((2, N))}, "has none"),
+    ],
+)
+def test_posteriors_along_a_sequence_that_a_layer_cannot_have_are_refused(
+    tmp_path: Path, layer: str, kl: np.ndarray, given: dict[str, np.ndarray], says: str
+) -> None:
+    with Recorder(tmp_path, LAYERS) as recorder, pytest.raises(ValueError, match=says):
+        recorder.sequence_parameters(0, layer, kl, **given)

@@ -412,3 +412,74 @@ def test_weights_of_a_module_that_is_never_called_are_read(tmp_path, prior_pi):
         np.testing.assert_allclose(frame["kl"], kl, rtol=1e-4)
     else:
         assert "kl" not in frame
+
+
+class Called(nn.Module):
+    """A linear layer whose mean and rho stand in a dictionary of parameters, its prior in another."""
+
+    def __init__(self, prior):
+        super().__init__()
+        self.numbers = nn.ParameterDict(
+            {
+                "weight_mean": nn.Parameter(torch.randn(NEURONS, INPUTS) / 4),
+                "weight_rho": nn.Parameter(torch.randn(NEURONS, INPUTS) - 2),
+            }
+        )
+        self.priors = {"weight": prior}
+
+    def forward(self, x):
+        sigma = F.softplus(self.numbers["weight_rho"])
+        return F.linear(x, self.numbers["weight_mean"] + sigma * torch.randn_like(sigma))
+
+
+class Wrapped(nn.Module):
+    """A distribution in a module, so that it moves with the others."""
+
+    def __init__(self, distribution):
+        super().__init__()
+        self.distribution = distribution
+
+
+@pytest.mark.parametrize("wrap", [Wrapped, lambda distribution: distribution])
+def test_a_prior_in_a_dictionary_is_that_of_the_weights_of_its_name(tmp_path, wrap):
+    model = nn.Sequential(Called(wrap(Normal(0.1, 0.5))))
+    run, found = record(model, tmp_path / "run")
+    numbers = model[0].numbers
+    q = Normal(numbers["weight_mean"], F.softplus(numbers["weight_rho"]))
+    kl = torch.distributions.kl_divergence(q, Normal(0.1, 0.5)).sum(1).detach()
+    np.testing.assert_allclose(run.at(0)["kl"], kl, rtol=1e-4)
+    assert found[0]["origins"]["prior"] == "named"
+
+
+def test_a_prior_in_a_dictionary_that_is_no_gaussian_leaves_kl_out(tmp_path):
+    mixture = torch.distributions.MixtureSameFamily(
+        Categorical(torch.ones(2)), Normal(torch.zeros(2), torch.tensor([0.1, 1.0]))
+    )
+    run, found = record(nn.Sequential(Called(mixture)), tmp_path / "run")
+    assert "kl" not in run.at(0)
+    assert "priors['weight'], a MixtureSameFamily" in found[0]["prior"]
+
+
+class PutTogether(nn.Module):
+    """Two levels, which are returned one by one and side by side."""
+
+    def __init__(self, apart=True):
+        super().__init__()
+        self.low, self.high, self.apart = nn.Linear(INPUTS, 2 * 2), nn.Linear(INPUTS, 2 * 3), apart
+
+    def forward(self, x):
+        low, high = self.low(x).chunk(2, 1), self.high(x).chunk(2, 1)
+        mean, log_var = (torch.cat(both, 1) for both in zip(low, high, strict=True))
+        out = {"mean": mean, "log_var": log_var}
+        if self.apart:
+            out |= {"low_mean": low[0], "low_log_var": low[1], "high_mean": high[0], "high_log_var": high[1]}
+        return out
+
+
+def test_a_neuron_of_levels_that_stand_side_by_side_too_is_of_one_layer(tmp_path):
+    run, found = record(PutTogether(), tmp_path / "run")
+    assert [part["name"] for part in found] == ["low_mean", "high_mean"]
+    assert [layer["neurons"] for layer in run.layers] == [2, 3]
+    run, found = record(PutTogether(apart=False), tmp_path / "whole")
+    assert [part["source"] for part in found] == ["(the model itself)"]
+    assert run.layers[0]["neurons"] == 5

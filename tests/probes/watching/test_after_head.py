@@ -518,3 +518,13 @@ def test_noise_that_is_scaled_is_not_passed_over(tmp_path):
     model = VAE(lambda m, mu, raw: (mu, half(raw)), sample=lambda mu, sd: mu + sd * (0.3 * noise(mu)))
     with pytest.warns(RuntimeWarning, match=r"is sampled with is not Normal.*variance 0\."):
         record(model, tmp_path / "run")
+
+
+def test_a_scale_of_both_signs_is_read_by_its_size(tmp_path):
+    """`stds` is a linear layer, whose output is multiplied with Gaussian noise as it is."""
+    model = VAE(lambda m, mu, sd: (mu, sd), mean="means", scale="stds")
+    run, [found] = record(model, tmp_path)
+    mu, sd = model.truth
+    assert (sd < 0).any()
+    assert "σ = abs(stds)" in found["why"]
+    assert_statistics(run.at(1), expected(mu, sd.abs()))

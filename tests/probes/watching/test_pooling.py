@@ -146,7 +146,7 @@ def test_sums_of_several_steps_are_those_of_each(shape, prior):
     assert all(isinstance(one, Rows) for one in steps)
     stacked = sums_of(steps)
     for at, given in enumerate(taken):
-        mu, sigma, log_sigma, *priors, _, _, _ = read([value.flatten(0, 1) for value in given])
+        mu, sigma, log_sigma, *priors, _, _, _, _ = read([value.flatten(0, 1) for value in given])
         alone = derive({name: value[at] for name, value in stacked.items()})
         whole = moments(mu, sigma, *priors, log_sigma=log_sigma)
         assert alone.keys() == whole.keys()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import probes
 from probes import Run
+from probes.log.check import check
 
 T, D, N, H = 12, 3, 4, 8
 LETTERS = list("ab a cab\n ba")
@@ -212,3 +213,122 @@ def test_a_run_has_one_sequence(tmp_path: Path) -> None:
         recording.sequence(tokens=LETTERS, inputs=torch.zeros(1, T, D))
         with pytest.raises(ValueError, match="a run has one"):
             recording.sequence(tokens=LETTERS, inputs=torch.zeros(1, T, D))
+
+
+class Rssm(nn.Module):
+    """Of Dreamer's kind: categorical variables, the prior of the state, the posterior of state and input."""
+
+    def __init__(self, neurons: int = N, classes: int = 5) -> None:
+        super().__init__()
+        self.neurons, self.classes = neurons, classes
+        self.cell = nn.GRUCell(neurons * classes, H)
+        self.prior_net, self.post_net = nn.Linear(H, neurons * classes), nn.Linear(H + D, neurons * classes)
+        self.decoder = nn.Linear(H + neurons * classes, D)
+
+    def variables(self, logits: Tensor) -> torch.distributions.Distribution:
+        """N variables of C classes."""
+        of_classes = logits.unflatten(-1, (self.neurons, self.classes))
+        return torch.distributions.Independent(
+            torch.distributions.OneHotCategoricalStraightThrough(logits=of_classes), 1
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, D) -> its reconstruction, and the KL."""
+        h, z = x.new_zeros(len(x), H), x.new_zeros(len(x), self.neurons * self.classes)
+        made, kl = [], x.new_zeros(())
+        for t in range(x.shape[1]):
+            h = self.cell(z, h)
+            p = self.variables(self.prior_net(h))
+            q = self.variables(self.post_net(torch.cat([h, x[:, t]], -1)))
+            probes.observe("state", q, prior=p)
+            z = q.rsample().flatten(1)
+            kl = kl + torch.distributions.kl_divergence(q, p).mean()
+            made.append(self.decoder(torch.cat([h, z], -1)))
+        return torch.stack(made, 1), kl
+
+
+def test_an_rssm_has_its_class_probabilities_at_each_position_under_its_own_prior(tmp_path: Path) -> None:
+    model, x = Rssm(), torch.randn(1, T, D)
+    with probes.watch(model, tmp_path / "run", hooks=False) as recording:
+        recording.sequence(tokens=x[0], inputs=x)
+        train(model, recording)
+    assert not recording.lost
+    run = Run(tmp_path / "run")
+    assert check(tmp_path / "run") == []
+    assert run.sequence_steps().tolist() == [0, 1, 2, 4, 8]
+    rows, held = run.sequence(), run.sequence_parameters()
+    assert rows[["m", "V", "mu", "sigma"]].isna().all(axis=None)
+    assert set(held["name"]) == {"probability"}
+    probability = held.sort_values(["t", "neuron", "index"])["value"].to_numpy().reshape(T, N, 5)
+    np.testing.assert_allclose(probability.sum(-1), 1, atol=1e-5)
+    kl = rows.sort_values(["t", "neuron"])["kl"].to_numpy().reshape(T, N)
+    # the first position does not depend on a draw
+    with torch.no_grad():
+        h = model.cell(torch.zeros(1, N * 5), torch.zeros(1, H))
+        p = model.variables(model.prior_net(h)).base_dist
+        q = model.variables(model.post_net(torch.cat([h, x[:, 0]], -1))).base_dist
+    np.testing.assert_allclose(probability[0], q.probs[0].numpy(), atol=1e-5)
+    np.testing.assert_allclose(
+        kl[0], torch.distributions.kl_divergence(q, p)[0].numpy(), rtol=1e-3, atol=1e-6
+    )
+    assert (kl > 0).all()
+    recorded = run.at(8)["kl"]
+    assert 0.2 < kl.mean() / recorded.mean() < 5  # the same thing of other inputs
+
+
+@pytest.mark.parametrize(
+    ("family", "make", "prior"),
+    [
+        ("bernoulli", lambda raw: torch.distributions.Bernoulli(logits=raw), None),
+        ("beta", lambda raw: torch.distributions.Beta(raw.exp() + 0.5, (-raw).exp() + 0.5), (1.0, 1.0)),
+        ("gamma", lambda raw: torch.distributions.Gamma(raw.exp() + 1, torch.ones_like(raw)), (2.0, 1.0)),
+        ("laplace", lambda raw: torch.distributions.Laplace(raw, raw.exp()), (0.0, 1.0)),
+    ],
+)
+def test_any_family_along_a_sequence_has_the_kl_of_each_position(
+    tmp_path: Path, family: str, make: object, prior: tuple[float, float] | None
+) -> None:
+    kinds = {"beta": torch.distributions.Beta, "gamma": torch.distributions.Gamma}
+    layer = nn.Linear(D, N)
+    p = None if prior is None else kinds.get(family, torch.distributions.Laplace)(*map(torch.tensor, prior))
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.map = layer
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            q = make(self.map(x))
+            probes.observe("z", q, prior=p)
+            return q.mean.mean(-1, keepdim=True).expand(x.shape), q.mean.mean()
+
+    model, x = Model(), torch.randn(1, T, D)
+    with probes.watch(model, tmp_path / "run", hooks=False) as recording:
+        recording.sequence(tokens=x[0], inputs=x)
+        train(model, recording, 2)
+    assert not recording.lost
+    run = Run(tmp_path / "run")
+    assert run.layers[0]["family"] == family
+    with torch.no_grad():
+        q = make(layer(x[0]))
+        against = torch.distributions.Bernoulli(torch.full((), 0.5)) if p is None else p
+        expected = torch.distributions.kl_divergence(q, against)
+    rows = run.sequence().sort_values(["t", "neuron"])
+    np.testing.assert_allclose(rows["kl"].to_numpy().reshape(T, N), expected.numpy(), rtol=2e-3, atol=1e-4)
+    if family == "bernoulli":
+        assert rows["m"].isna().all()
+    else:
+        np.testing.assert_allclose(rows["m"].to_numpy().reshape(T, N), q.mean.numpy(), rtol=2e-3)
+        np.testing.assert_allclose(rows["V"].to_numpy().reshape(T, N), q.variance.numpy(), rtol=5e-3)
+
+
+def test_too_many_numbers_of_classes_are_counted_and_training_goes_on(tmp_path: Path) -> None:
+    model = Rssm(neurons=64, classes=64)
+    long = torch.randn(1, 300, D)
+    recording = probes.watch(model, tmp_path / "run", hooks=False)
+    recording.sequence(tokens=long[0], inputs=long)
+    with pytest.warns(RuntimeWarning, match="hand over a shorter sequence"):
+        train(model, recording, 1)
+    recording.close()
+    assert recording.lost
+    assert len(Run(tmp_path / "run").steps) == 1

@@ -312,7 +312,11 @@ def test_scalars_and_the_mirror(tmp_path):
 def test_the_manifest_says_what_is_watched_and_why(tmp_path):
     model = fresh()
     with watch(model, tmp_path / "run", config={"lr": 0.1, "seed": 7}, name="mine") as recording:
+        assert repr(recording).endswith("what is found is known after the first step")
         train(model, 1, recording)
+    first, line = repr(recording).splitlines()
+    assert first == f"Recording of {tmp_path / 'run'}"
+    assert line == "  SiblingVAE: read from (the model itself) as mu=1, sigma=2; prior Normal(0, 1), ASSUMED"
     run = Run(tmp_path / "run")
     assert run.config["lr"] == 0.1
     assert run.config["watch"] == {"model": "SiblingVAE", "every": 1, "parts": recording.found}

@@ -1,0 +1,124 @@
+"""What uses a tensor or a parameter, told by the graph of what a model returns: it is walked, and not run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from torch import Tensor
+
+from probes.watching.after_head import NODES, SAME
+from probes.watching.evidence import MIXING, NOTE
+
+Key = tuple[str, int]
+"""Name and rank of a candidate."""
+
+OF_CLASSES = ("Softmax", "LogSoftmax", "Logsumexp")
+"""What logits of classes go through."""
+OF_BITS = ("Sigmoid", "LogSigmoid", "Softplus", "BinaryCrossEntropyWithLogits")
+"""What logits of independent bits go through."""
+BETWEEN = (*SAME, "Add", "Sub", "Mul", "Div", "Clamp", "Where")
+"""What may stand before: noise, a temperature."""
+DEEPEST = 8  # nodes between an output and the parameters of the layer that made it
+
+
+def uses_of_candidates(tensors: Iterable[Tensor]) -> dict[Key, set[str]]:
+    """Candidates (`evidence.note`) -> the kinds of nodes that their tensors go through, the first on each way
+    that is none of `BETWEEN`.
+    """
+    users: dict[Any, list[Any]] = {}
+    noted: list[Any] = []
+    for node, below in _edges(tensors):
+        users.setdefault(below, []).append(node)
+        if NOTE in below.metadata and below not in noted:
+            noted.append(below)
+    found: dict[Key, set[str]] = {}
+    for start in noted:
+        kinds, waiting, seen = set(), [start], {start}
+        while waiting:
+            for node in users.get(waiting.pop(), ()):
+                if kind_of(node) not in BETWEEN:
+                    kinds.add(kind_of(node))
+                elif node not in seen:
+                    seen.add(node)
+                    waiting.append(node)
+        for key in start.metadata[NOTE]:
+            found.setdefault(key, set()).update(kinds)
+    return found
+
+
+def halved(tensors: Iterable[Tensor], parameters: Collection[int]) -> set[int]:
+    """Of parameters, by `id`, those of whose half an exponential is taken, or the root of whose exponential:
+    log variances. To ask runs the hooks of who saves what autograd keeps elsewhere.
+    """
+    found: set[int] = set()
+    for node, below in _edges(tensors):
+        below = _behind_views(below)
+        kind, under = kind_of(node), kind_of(below)
+        half = kind == "Exp" and under in ("Mul", "Div") and _number(below) == (0.5 if under == "Mul" else 2)
+        root = under == "Exp" and (kind == "Sqrt" or kind == "Pow" and _exponent(node) == 0.5)
+        if half or root:
+            found |= {id(one) for one in _variables(below)} & set(parameters)
+    return found
+
+
+def made_with(tensor: Tensor) -> frozenset[int]:
+    """The parameters, by `id`, of the layers that made a tensor: the first ones that mix numbers."""
+    found: set[int] = set()
+    waiting, seen = [(tensor.grad_fn, DEEPEST, False)], set()
+    while waiting:
+        node, left, mixed = waiting.pop()
+        if node is None or node in seen or not left:
+            continue
+        seen.add(node)
+        if (variable := getattr(node, "variable", None)) is not None:
+            found.add(id(variable))
+        mixes = MIXING.search(kind_of(node)) is not None
+        if mixes and mixed:
+            continue
+        inputs = [edge for edge, _ in node.next_functions]
+        if mixes:  # all but what the layer got
+            del inputs[1 if kind_of(node) == "Addmm" else 0]
+        waiting += [(below, left - 1, mixed or mixes) for below in inputs]
+    return frozenset(found)
+
+
+def kind_of(node: Any) -> str:
+    """SoftmaxBackward0 -> Softmax."""
+    return str(node.name()).rstrip("0123456789").removesuffix("Backward")
+
+
+def _edges(tensors: Iterable[Tensor]) -> Iterator[tuple[Any, Any]]:
+    """Each node of a graph with each that it was made of."""
+    waiting: list[Any] = [tensor.grad_fn for tensor in tensors if tensor.grad_fn is not None]
+    seen = set(waiting)
+    while waiting and len(seen) < NODES:
+        node = waiting.pop()
+        for below, _ in node.next_functions:
+            if below is None:
+                continue
+            yield node, below
+            if below not in seen:
+                seen.add(below)
+                waiting.append(below)
+
+
+def _behind_views(node: Any) -> Any:
+    while kind_of(node) in SAME and node.next_functions[0][0] is not None:
+        node = node.next_functions[0][0]
+    return node
+
+
+def _variables(node: Any) -> Iterator[Any]:
+    for below, _ in node.next_functions:
+        if below is not None and (found := getattr(_behind_views(below), "variable", None)) is not None:
+            yield found
+
+
+def _number(node: Any) -> float | None:
+    other = getattr(node, "_saved_other", None)
+    return float(other) if isinstance(other, Tensor) and other.numel() == 1 else None
+
+
+def _exponent(node: Any) -> float | None:
+    return getattr(node, "_saved_exponent", None)
