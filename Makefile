@@ -11,7 +11,7 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-fleet test-torch test-pyarrow test-lowest test-python test-wheel mutation docs bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-aggregate bench-fleet bench-families bench-set-points bench-sequence bench-ranks bench-store bench-differences bench-gpu soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-fleet test-torch test-pyarrow test-lowest test-python test-wheel mutation docs bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-aggregate bench-fleet bench-families bench-set-points bench-sequence bench-ranks bench-sweeps bench-store bench-differences bench-gpu soak clean
 
 run: $(VENV)/.run  ## train on the embedded data (DATA=text: the embedded text), then open the dashboard on the new run
 	$(BIN)/vdn train --data $(DATA) --runs $(RUNS)
@@ -198,7 +198,7 @@ node_modules/.made: package.json package-lock.json
 	npm ci --silent
 	touch $@
 
-bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-aggregate bench-fleet bench-families bench-sequence bench-ranks bench-store bench-differences  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
+bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-aggregate bench-fleet bench-families bench-sequence bench-ranks bench-sweeps bench-store bench-differences  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
 
 bench-log: $(VENV)/.dev  ## the run log: overhead, bytes, reading times
 	$(BIN)/python -m benchmarks.log
@@ -241,6 +241,9 @@ bench-families: $(VENV)/.dev  ## what the statistics of each family of posterior
 
 bench-ranks: $(VENV)/.dev  ## what one run of several processes adds to a step
 	$(BIN)/python -m benchmarks.ranks --write
+
+bench-sweeps: .venv-fleet/.made  ## what an engine of sweeps adds to its trainings
+	.venv-fleet/bin/python -m benchmarks.sweep --write
 
 bench-store: .venv-store/.made  ## a run in an object store: requests and seconds at 30 ms a request, the mirror beside a training
 	.venv-store/bin/python -m benchmarks.store --write
