@@ -11,7 +11,7 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-fleet test-torch test-pyarrow test-lowest test-python test-wheel mutation docs bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-ranks bench-store bench-differences bench-gpu soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-fleet test-torch test-pyarrow test-lowest test-python test-wheel mutation docs bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-aggregate bench-fleet bench-families bench-set-points bench-sequence bench-ranks bench-store bench-differences bench-gpu soak clean
 
 run: $(VENV)/.run  ## train on the embedded data (DATA=text: the embedded text), then open the dashboard on the new run
 	$(BIN)/vdn train --data $(DATA) --runs $(RUNS)
@@ -198,7 +198,7 @@ node_modules/.made: package.json package-lock.json
 	npm ci --silent
 	touch $@
 
-bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-ranks bench-store bench-differences  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
+bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-aggregate bench-fleet bench-families bench-sequence bench-ranks bench-store bench-differences  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
 
 bench-log: $(VENV)/.dev  ## the run log: overhead, bytes, reading times
 	$(BIN)/python -m benchmarks.log
@@ -220,6 +220,12 @@ bench-scale: $(VENV)/.dev  ## the run log from 10^3 to 10^5 steps, 10^2 to 10^5 
 
 bench-regimes: $(VENV)/.dev  ## which regimes planted neurons are given, by information and batch size, in docs/diagnostics.md
 	$(BIN)/python -m benchmarks.regimes --write
+
+bench-set-points: $(VENV)/.dev  ## what set-points of information and persistence hold, and what they cost in NLL; printed
+	$(BIN)/python -m benchmarks.set_points
+
+bench-aggregate: $(VENV)/.dev  ## estimators of a layer's total correlation against closed forms, and what the split of a rate costs, in docs/diagnostics.md
+	$(BIN)/python -m benchmarks.aggregate --write
 
 bench-sequence: $(VENV)/.dev  ## sequences: neurons, twin, Kalman filter, GRU; CHORDS names a JSON of chorales, SEEDS seeds, PARTS parts
 	$(BIN)/python -m benchmarks.sequence --write --seeds $(SEEDS) $(if $(CHORDS),--chords $(CHORDS)) $(if $(PARTS),--parts $(PARTS))

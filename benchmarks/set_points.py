@@ -21,6 +21,7 @@ import pandas as pd
 import torch
 from scipy import stats
 
+from benchmarks import sections
 from benchmarks.core import Results
 from vdn.config import from_dict, resolve
 from vdn.data import Task, load
@@ -119,29 +120,37 @@ def change(asked: np.ndarray, found: np.ndarray) -> tuple[float, float]:
     return line.slope * np.ptp(asked) / found.mean(), line.pvalue
 
 
-def report(law: dict[str, Any], run: dict[str, Any]) -> list[str]:
-    """Lines on one training."""
-    lines = [f"  nll {run['nll']:.4f}, {run['seconds']:.0f} s of CPU"]
-    for split, layers in run["splits"].items():
-        for number, layer in enumerate(layers, 1):
-            found = {name: np.array(values) for name, values in layer.items()}
-            told, kept = found["information"], found["persistence"]
-            line = (
-                f"  {split:5} layer {number}: I {told.mean():.3f} slope {kept.mean():.3f} ± {kept.std():.3f}"
+def held(asked: np.ndarray, found: np.ndarray) -> str:
+    """How far statistics (seeds, N) are off what was asked (N,), and how many are within 10 % of it."""
+    off = np.abs(found / asked - 1)
+    return f"{100 * np.median(off):.1f} %, {100 * np.mean(off < 0.1):.0f} %"
+
+
+def rows(data: str, name: str, runs: list[dict[str, Any]]) -> list[list[str]]:
+    """Rows of the table, one a split and layer, of all seeds of one law."""
+    law, found = LAWS[name], []
+    nll = f"{np.mean([run['nll'] for run in runs]):.4f}"
+    for split in ("train", "test"):
+        for layer in range(SMALL["layers"]):
+            told, kept = (
+                np.array([run["splits"][split][layer][statistic] for run in runs])
+                for statistic in ("information", "persistence")
             )
+            line = [data, name, split, str(layer + 1), f"{told.mean():.3f}", f"{kept.mean():.3f}", "", "", ""]
             if "c_min" in law:
-                asked = spread(law["c_min"], len(told))
-                off = np.abs(told / asked - 1)
-                line += f" | I off: median {np.median(off):.1%}, within 10 % {np.mean(off < 0.1):.0%}"
-                if np.ptp(asked):
-                    moved, p = change(asked, kept)
-                    line += f" | slope over range of I {moved:+.1%} (p {p:.2g})"
+                asked = spread(law["c_min"], told.shape[1])
+                moved, p = change(np.tile(asked, len(kept)), kept.ravel())
+                line[6], line[8] = held(asked, told), f"{100 * moved:+.0f} % (p {p:.2g})"
             if "persistence" in law:
-                asked = spread(law["persistence"], len(told))
-                off = np.abs(kept / asked - 1)
-                line += f" | slope off: median {np.median(off):.1%}, within 10 % {np.mean(off < 0.1):.0%}"
-            lines.append(line)
-    return lines
+                line[7] = held(spread(law["persistence"], kept.shape[1]), kept)
+            found.append([*line, nll])
+    return found
+
+
+HEAD = (
+    "data", "laws", "split", "layer", "information", "slope", "information off (median), within 10 %",
+    "slope off, within 10 %", "change of slope over the range of information", "test NLL",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -154,20 +163,20 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("runs") / "set-points.jsonl")
     options = parser.parse_args()
     options.results.parent.mkdir(parents=True, exist_ok=True)
-    results = Results(options.results)
+    results, lines = Results(options.results), []
     with tempfile.TemporaryDirectory() as folder:
         made = made_series(Path(folder) / "made.csv")
         for data in options.data.split(","):
             for name in options.laws.split(","):
+                runs = []
                 for seed in map(int, options.seeds.split(",")):
                     settings = {**SMALL, **LAWS[name], "seed": seed}
                     source = "nyc" if data == "nyc" else f"csv:{made}"
                     window = {} if data == "nyc" else {"window": 168, "horizon": 24, "beta": 0.005}
-                    run = results.get(
-                        {"data": data, **settings},
-                        lambda own={"data": source, **window, **settings}: measured(own),
-                    )
-                    print(f"{data}, {name}, seed {seed}", *report(LAWS[name], run), sep="\n", flush=True)
+                    own = {"data": source, **window, **settings}
+                    runs.append(results.get({"data": data, **settings}, lambda own=own: measured(own)))
+                lines += rows(data, name, runs)
+    print(sections.table(HEAD, lines))
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def share_from_input(mu: Tensor, draws: int) -> Tensor:
 
 def prediction_frame(output: Output, y: Tensor, blocks: Tensor | None = None) -> pd.DataFrame:
     """Forecasts of a batch, one row an (input, horizon): y, mean, the two parts of the predictive variance,
-    pit, and block where there are blocks of inputs (B,).
+    pit, df where observations are Student's t, and block where there are blocks of inputs (B,).
 
     Draws are few: the latent part is the unbiased estimate (NaN for one draw), and the PIT is that of the
     mixture widened for its draws.
@@ -171,6 +171,8 @@ def prediction_frame(output: Output, y: Tensor, blocks: Tensor | None = None) ->
         "observation_variance": output.scale.square().mean(0),
         "pit": pit(y, widened_for_draws(output.mean), output.scale, output.df),
     }
+    if output.df is not None:
+        columns["df"] = output.df.detach().expand(y.shape)
     if blocks is not None:
         columns["block"] = blocks[:, None].expand(y.shape)
     return pd.DataFrame({name: values.flatten().cpu().numpy() for name, values in columns.items()})

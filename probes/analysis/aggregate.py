@@ -25,7 +25,7 @@ DRAWS = 1024  # of all inputs together; at least LEAST_DRAWS of each
 LEAST_DRAWS = 2
 DIRECTIONS = 64  # on which aggregates are projected
 REPEATS = 8  # draws of each input over which a sliced distance is averaged
-NULL_SETS = 400  # of samples of the prior, of which 95 % are below its limit
+NULL_SETS = 1000  # of samples of the prior, of which 95 % are below its limit
 
 
 class Estimate(NamedTuple):

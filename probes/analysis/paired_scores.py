@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr
+from scipy import stats
+from scipy.special import beta, ndtr
 
+from probes.analysis.tails import mixture_df
 from probes.experiments.estimates import (
     NORMAL_95,
     Estimate,
@@ -29,7 +31,7 @@ class UnpairedError(ValueError):
 
 
 def point_scores(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Scores of each forecast number by the Gaussian that has its mean and variance.
+    """Scores of each forecast number by the Gaussian, or Student's t, that has its mean and variance.
 
     Parameters
     ----------
@@ -50,7 +52,8 @@ def point_scores(predictions: pd.DataFrame) -> pd.DataFrame:
     Notes
     -----
     Variance: latent and observation part added (latent taken as 0 where one draw says nothing of it). CRPS:
-    s (u (2 Phi(u) - 1) + 2 phi(u) - 1/sqrt(pi)), u = (y - mean)/s (Gneiting & Raftery 2007).
+    s (u (2 Phi(u) - 1) + 2 phi(u) - 1/sqrt(pi)), u = (y - mean)/s (Gneiting & Raftery 2007); of Student's t,
+    `probes.analysis.tails`, that of Jordan et al. 2019.
     """
     if not len(predictions) or not set(NEEDED) <= set(predictions):
         raise UnpairedError("no forecasts of single test points are stored")
@@ -61,6 +64,11 @@ def point_scores(predictions: pd.DataFrame) -> pd.DataFrame:
     sd = np.sqrt(variance)
     u = (y - mean) / sd
     density = np.exp(-0.5 * u * u - HALF_LN_2PI)
+    nll = 0.5 * u * u + np.log(sd) + HALF_LN_2PI
+    crps = sd * (u * (2 * ndtr(u) - 1) + 2 * density - 1 / np.sqrt(np.pi))
+    if (df := mixture_df(predictions)) is not None:
+        student = np.isfinite(df)
+        nll[student], crps[student] = _student_scores(u[student], sd[student], df[student])
     block = "block" if "block" in predictions else "input"
     return pd.DataFrame(
         {
@@ -68,11 +76,21 @@ def point_scores(predictions: pd.DataFrame) -> pd.DataFrame:
             "horizon": predictions["horizon"].to_numpy(),
             "y": y,
             "block": predictions[block].to_numpy(),
-            "nll": 0.5 * u * u + np.log(sd) + HALF_LN_2PI,
-            "crps": sd * (u * (2 * ndtr(u) - 1) + 2 * density - 1 / np.sqrt(np.pi)),
+            "nll": nll,
+            "crps": crps,
             "squared_error": (y - mean) ** 2,
         }
     )
+
+
+def _student_scores(u: Floats, sd: Floats, df: Floats) -> tuple[Floats, Floats]:
+    """NLL and CRPS of Student's t, deviations in sds."""
+    width = np.sqrt((df - 2) / df)
+    scale, z = sd * width, u / width
+    density = stats.t.pdf(z, df)
+    spread = 2 * np.sqrt(df) / (df - 1) * beta(0.5, df - 0.5) / beta(0.5, df / 2) ** 2
+    crps = scale * (z * (2 * stats.t.cdf(z, df) - 1) + 2 * density * (df + z * z) / (df - 1) - spread)
+    return np.log(scale) - stats.t.logpdf(z, df), crps
 
 
 def paired_differences(predictions: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:

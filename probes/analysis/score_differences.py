@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from pandas.api.types import is_numeric_dtype
 
 from probes.analysis.paired_scores import SPLITS, UnpairedError
 from probes.diagnostics import student_quantile
@@ -143,11 +144,12 @@ def difference(own: ArrayLike, reference: ArrayLike, span: int) -> Difference:
     if here.shape != there.shape or not here.size:
         raise UnpairedError(f"scores {here.shape} and {there.shape} are of other seeds or origins")
     seeds, origins = here.shape
-    each = here - there
     length = block_length(origins, span)
-    parts = [variance_over_time(each.mean(0), length)]
-    if seeds > 1:
-        parts.append((float(each.mean(1).var(ddof=1)) / seeds, seeds - 1.0))
+    with np.errstate(invalid="ignore"):  # a score may be infinite: then nothing is said
+        each = here - there
+        parts = [variance_over_time(each.mean(0), length)]
+        if seeds > 1:
+            parts.append((float(each.mean(1).var(ddof=1)) / seeds, seeds - 1.0))
     middle, half = float(each.mean()), math.nan
     total = sum(variance for variance, _ in parts)
     if total > 0 and (each != 0).any(0).sum() >= FEWEST_DIFFERENT:
@@ -189,7 +191,7 @@ def score_differences(own: Sequence[pd.DataFrame], reference: Sequence[pd.DataFr
     first = parts[0]
     if any(not _same_targets(part, first) for part in parts[1:]):
         raise UnpairedError("their scores by origin are of other origins or targets")
-    known = [name for name in SCORES if all(name in part for part in parts)]
+    known = [name for name in SCORES if all(name in part and is_numeric_dtype(part[name]) for part in parts)]
     span = _span(first)
     found = {}
     for name in known:
@@ -218,7 +220,7 @@ def _span(table: pd.DataFrame) -> int:
     if span == 0 or len(table) < 2:
         return span
     apart = np.diff(table["origin"].to_numpy())
-    if (apart != apart[0]).any():
+    if (apart != apart[0]).any() or apart[0] < 1:
         raise UnpairedError("their origins are not evenly spaced, so that no blocks of time can be cut")
     return max(1, math.ceil(span / apart[0]))
 

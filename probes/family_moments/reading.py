@@ -294,6 +294,11 @@ def _generic(base: Any) -> FamilyReading:
     with torch.no_grad():
         with draws(base):
             found = {"sample": base.sample()}
+        if found["sample"].shape != base.batch_shape:
+            raise ValueError(
+                f"a {type(base).__name__} draws {tuple(found['sample'].shape)} values, though its shape is"
+                f" {tuple(base.batch_shape)}: hand draws of it to probes.observe_samples"
+            )
         for name in ("mean", "variance"):
             if not _is_newer(type(base), name):
                 continue

@@ -8,8 +8,10 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from scipy import stats
 
 from probes import palette
+from probes.analysis.tails import mixture_df
 from probes.figures import style
 from probes.figures.builder import FigureBuilder
 from probes.spacing import evenly_spaced
@@ -22,11 +24,18 @@ HALF_WIDTH = np.array([-0.3, 0.3])  # of the bands of a single number, in steps 
 Forecast = dict[str, np.ndarray]
 
 
-def central_band(mean: np.ndarray, variance: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the central interval of Normal(mean, variance): what a mixture's first two moments say of
-    it.
+def central_band(
+    mean: np.ndarray, variance: np.ndarray, level: float, df: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the central interval of Normal(mean, variance), or of Student's t of this variance and `df`
+    degrees of freedom: what a mixture's moments say of it.
     """
-    half = NormalDist().inv_cdf(0.5 + level / 2) * np.sqrt(variance)
+    if df is None:
+        half = NormalDist().inv_cdf(0.5 + level / 2) * np.sqrt(variance)
+        return mean - half, mean + half
+    with np.errstate(invalid="ignore"):
+        narrower = np.where(np.isinf(df), 1.0, (df - 2) / df)
+    half = stats.t.ppf(0.5 + level / 2, df) * np.sqrt(variance * narrower)
     return mean - half, mean + half
 
 
@@ -61,7 +70,8 @@ def forecast_bands(
     Returns
     -------
     go.Figure
-        Line: the mean. Shaded: central bands of 50, 80 and 95 %.
+        Line: the mean. Shaded: central bands of 50, 80 and 95 % of the Gaussian, or Student's t, with the
+        mixture's mean and variance.
 
     Notes
     -----
@@ -120,6 +130,8 @@ def _forecasts(
     columns = {name: near[name].to_numpy() for name in ("input", "step", "y", "mean")}
     columns |= {"t": near["horizon"].to_numpy() + 1}
     columns |= {"variance": near["latent_variance"].to_numpy() + near["observation_variance"].to_numpy()}
+    if (df := mixture_df(near)) is not None:
+        columns["df"] = df
     rows = []
     for chosen in inputs:
         here = [(columns["input"] == chosen) & (columns["step"] == step) for step in steps]
@@ -174,7 +186,7 @@ def _model(figure: FigureBuilder, parts: Sequence[Forecast], starts: np.ndarray,
         for part, start in zip(areas, starts, strict=True)
     ]
     for level, alpha in zip(LEVELS, ALPHAS, strict=True):
-        edges = [central_band(part["mean"], part["variance"], level) for part in areas]
+        edges = [central_band(part["mean"], part["variance"], level, part.get("df")) for part in areas]
         outlines = [np.concatenate([low, high[::-1]]) for low, high in edges]
         x, y = ([item for part in lists for item in (part, [np.nan])] for lists in (around, outlines))
         figure.scatter(
@@ -188,7 +200,7 @@ def _model(figure: FigureBuilder, parts: Sequence[Forecast], starts: np.ndarray,
 
 def _twin(figure: FigureBuilder, parts: Sequence[Forecast], starts: np.ndarray, row: int, label: str) -> None:
     areas = [_wide(part) for part in parts]
-    edges = [central_band(part["mean"], part["variance"], LEVELS[0]) for part in areas]
+    edges = [central_band(part["mean"], part["variance"], LEVELS[0], part.get("df")) for part in areas]
     both = [{"low": low, "high": high} for low, high in edges]
     x, ends = _joined(areas, "t", starts), [_joined(both, side) for side in ("low", "high")]
     figure.scatter(

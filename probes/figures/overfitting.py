@@ -18,7 +18,6 @@ JUDGED_BY = (*LIKELIHOODS, "loss")
 """Scores of the validation split, lower is better: the first that a run has is drawn."""
 OF_BATCHES = {"nll_joint": "nll"}
 """What training batches log in the place of a score that is of a split."""
-WIDTH = 1.75  # of a line, in pixels
 SMOOTHED = 0.02
 """Half-life of the average over training batches, as a share of the run."""
 
@@ -116,11 +115,10 @@ def overfitting(
             values = smooth(steps, values, max(SMOOTHED * float(steps[-1] - steps[0]), 1.0))
         later = steps >= one.validation["step"].iloc[0]
         seen += [one.validation["value"].to_numpy(float), values[later]]
-        figure.line(
-            style.along(own_axis, steps), values, f"{name}, training", color=color, width=WIDTH, dash="dot"
-        )
-        along = style.along(own_axis, one.validation["step"])
-        figure.line(along, one.validation["value"], f"{name}, validation", color=color, width=WIDTH)
+        at_steps = style.along(own_axis, steps)
+        figure.line(at_steps, values, f"{name}, training", color=color, width=1.75, dash="dot")
+        validated = style.along(own_axis, one.validation["step"])
+        figure.line(validated, one.validation["value"], f"{name}, validation", color=color, width=1.75)
         at, value = one.best
         figure.scatter(
             style.along(own_axis, [at]), [value], f"{name}, best validation", mode="markers+text",

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from probes import palette
+from probes.analysis.tails import mixture_df
 from probes.figures import style
 from probes.figures.builder import FigureBuilder
 from probes.figures.forecast_bands import ALPHAS, LEVELS, central_band
@@ -37,17 +38,17 @@ def prediction_intervals(
     Returns
     -------
     go.Figure
-        Shaded: central intervals of 50, 80 and 95 % of the Gaussian with the mixture's mean and variance, a
-        bar each. Crosses: what came outside of the widest.
+        Shaded: central intervals of 50, 80 and 95 % of the Gaussian, or Student's t, with the mixture's mean
+        and variance, a bar each. Crosses: what came outside of the widest.
     """
     table = predictions.sort_values("mean", kind="stable", ignore_index=True)
     table = table.iloc[evenly_spaced(len(table), MOST)].reset_index(drop=True)
     mean, y = (table[name].to_numpy(np.float64) for name in ("mean", "y"))
     variance = (table["latent_variance"].fillna(0) + table["observation_variance"]).to_numpy(np.float64)
-    x = np.arange(len(table))
+    x, df = np.arange(len(table)), mixture_df(table)
     figure = FigureBuilder()
     for level, alpha in zip(LEVELS, ALPHAS, strict=True):
-        low, high = central_band(mean, variance, level)
+        low, high = central_band(mean, variance, level, df)
         figure.add_trace(
             {
                 "type": "bar", "x": x, "y": (high - low).astype(np.float32), "base": low.tolist(),
@@ -68,7 +69,7 @@ def prediction_intervals(
         figure.scatter(
             x, beside, f"{name}, mean", marker=look, hovertemplate=f"{name} %{{y:.3g}}<extra></extra>", **dots
         )
-    low, high = central_band(mean, variance, LEVELS[0])
+    low, high = central_band(mean, variance, LEVELS[0], df)
     outside = (y < low) | (y > high)
     came = {
         "color": palette.OBSERVED, "size": np.where(outside, 8, 5),

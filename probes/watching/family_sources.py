@@ -357,6 +357,8 @@ def settle(source: PosteriorSource, value: Any, split: int | None = None) -> Pos
         found = replace(found, layout=read.reader.layout)
     if found.prior is not None and getattr(read.reader, "drawn", isinstance(read.reader, SampleReader)):
         said += f"; {BY_DRAWS}"
+    if isinstance(read.reader, FullReader):
+        said += "; its components are correlated, each neuron's numbers are of its marginals"
     of = found.of
     if found.of == "activations" and getattr(read.reader, "shared", False):
         of = "shared variables"

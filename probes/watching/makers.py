@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.utils.hooks import RemovableHandle
 
+from probes.errors import first_line
 from probes.watching.evidence import near, posteriors_of
 from probes.watching.family_readings import is_joint
 from probes.watching.family_sources import FamilySource, is_other_family
@@ -104,6 +105,14 @@ class Makers:
             self._running[-1][1].append(distribution)
 
     def _left(self, path: str, output: Any) -> None:
+        try:
+            self._look_at(path, output)
+        except Exception as error:  # noqa: BLE001 - whatever it is, their training goes on
+            for handle in self._handles.pop(path, ()):
+                handle.remove()
+            self._failed(path, f"what it makes cannot be read: {first_line(error)}")
+
+    def _look_at(self, path: str, output: Any) -> None:
         made: Made = []
         while self._running:
             above, made = self._running.pop()

@@ -51,6 +51,7 @@ OF_RUN: dict[str, Callable[[probes.Run], Any]] = {
     "alerts": lambda run: run.alerts(),
     "evaluation": lambda run: run.evaluation(),
     "predictions": lambda run: run.predictions(),
+    "origin_scores": lambda run: run.origin_scores(),
     "forces": lambda run: run.forces(),
     "probe_steps": lambda run: run.probe_steps(),
     "probe": lambda run: run.probe(),

@@ -62,6 +62,8 @@ def write_small(folder: Path) -> Path:
             {"input": np.arange(INPUTS), "horizon": 0, "y": random.normal(size=INPUTS), "mean": 0.0}
         )
         recorder.predictions(STEPS - 1, frame)
+        score = np.linspace(0.2, 0.8, 60)
+        recorder.origin_scores(STEPS - 1, "test", range(60), 1 - score, 4, crps=score, mse=score**2)
     table = pd.DataFrame({"layer": [0, 1], "neuron": [0, 1], "effect": [0.1, 0.2], "score": ["nll", "crps"]})
     store.save(folder, "study", {"effects": table}, {"experiment": "of one's own", "windows": 3})
     notes.write(folder, ["keep"], "a sound run")

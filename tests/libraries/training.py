@@ -51,6 +51,12 @@ class Stub(nn.Module, metaclass=Anything):
         super().__init__()
 
 
+def _stub(of: str) -> type:
+    if of.startswith("__"):
+        raise AttributeError(of)
+    return type(of, (Stub,), {})
+
+
 def without_pictures(name: str) -> Any:
     """A library that asks for torchvision, of which nothing here needs anything; there is none for this
     torch. Skips where the library itself is not installed.
@@ -61,7 +67,7 @@ def without_pictures(name: str) -> Any:
             stub = ModuleType(path)
             stub.__spec__ = ModuleSpec(stub.__name__, None)
             stub.__path__ = []  # type: ignore[attr-defined]
-            stub.__getattr__ = lambda of: type(of, (Stub,), {})  # type: ignore[method-assign]
+            stub.__getattr__ = _stub  # type: ignore[method-assign]
             sys.modules[stub.__name__] = stub
             above, _, name_within = stub.__name__.rpartition(".")
             if above:

@@ -96,6 +96,27 @@ def test_differences_to_the_twin_are_over_the_whole_test(open_page: Open, tmp_pa
     assert "200 origins of the test split in 10 blocks of time, one training each" in texts(app)
 
 
+def test_validation_stands_against_training_beside_the_twin(open_page: Open, tmp_path: Path) -> None:
+    """The twin is worse after its best step, this run is best at its end."""
+    for name in ("run", "twin"):
+        write_forecasting(tmp_path / name, twin=name == "twin")
+        with Recorder.resume(tmp_path / name, STEPS[-1]) as recorder:
+            for step in STEPS:
+                recorder.scalar(step, "nll_joint", 0.5, split="train")
+                recorder.scalar(step, "loss", 9.0, split="train")
+            if name == "twin":
+                recorder.scalar(STEPS[-1] + 1, "nll_joint", 0.8, split="validation")
+                recorder.scalar(STEPS[-1] + 1, "nll_joint", 0.3, split="train")
+    app = open_page("uncertainty", tmp_path, run="run")
+    drawn = next(f for f in figures(app) if any("training" in str(t.get("name")) for t in f["data"]))
+    marks = {t["name"]: t["text"] for t in drawn["data"] if t.get("mode") == "markers+text"}
+    assert marks == {"this run, best validation": ["step 60"], "twin, best validation": ["step 60"]}
+    said = texts(app)
+    assert "This run: best at step 60, the last validation" in said
+    assert "Twin: best at step 60, +0.783 since; at the end validation is 0.500 above training" in said
+    assert "Training is what batches logged" not in said
+
+
 def test_without_scores_by_origin_the_remedy_is_named(open_page: Open, folder: Path) -> None:
     said = texts(open_page("uncertainty", folder, run="run"))
     assert "vdn evaluate RUN" in said
@@ -140,6 +161,20 @@ def test_a_run_of_scores_alone(open_page: Open, tmp_path: Path) -> None:
     app = open_page("uncertainty", tmp_path)
     assert len(figures(app)) == 1
     assert "no distributions" in texts(app)
+
+
+@pytest.mark.parametrize(
+    ("step", "said"), [(None, "at the end"), (1200, "with the best weights by validation, after 1,200 steps")]
+)
+def test_scores_of_the_test_say_whose_weights_they_are(
+    open_page: Open, tmp_path: Path, step: int | None, said: str
+) -> None:
+    with Recorder(tmp_path / "scores", [{"name": "layer 1", "neurons": 4}]) as recorder:
+        recorder.scalar(3, "mse", 0.5, split="test")
+        if step is not None:
+            recorder.scalar(3, "weights_step", step, split="test")
+    app = open_page("uncertainty", tmp_path)
+    assert any(f"**Scores of the test split** · {said}" in block.value for block in app.markdown)
 
 
 def test_steps_shown_at_first_end_at_the_cursor(open_page: Open, folder: Path) -> None:

@@ -54,6 +54,17 @@ def test_parameters_are_those_of_one_process(runs):
         assert error <= 1e-5, name
 
 
+def test_the_same_weights_are_the_best_of_one_process_and_of_two(runs):
+    last, best = (
+        [torch.load(folder / "checkpoints" / f"{name}.pt") for folder, _ in runs] for name in ("last", "best")
+    )
+    assert best[0]["step"] == best[1]["step"] == last[0]["selection"]["step"]
+    assert last[0]["selection"]["since"] == last[1]["selection"]["since"]
+    assert best[1]["score"] == pytest.approx(best[0]["score"], rel=1e-5)
+    for name, value in best[0]["model"].items():
+        assert (best[1]["model"][name] - value).norm() <= 1e-5 * value.norm().clamp_min(1e-12), name
+
+
 def test_the_log_and_the_scores_are_those_of_one_process(runs):
     one, two = (Run(folder) for folder, _ in runs)
     assert one.status == two.status == "finished"

@@ -11,6 +11,7 @@ import torch
 import probes
 from probes.experiments import store
 from probes.log.check import check
+from vdn import sweep
 from vdn.__main__ import main
 from vdn.config import ConfigError, from_dict, resolve
 from vdn.data import load
@@ -258,3 +259,18 @@ def test_experiments_that_do_not_take_sequences_say_so(tmp_path, text, capsys):
     train(config_of(text, steps=2), tmp_path / "run")
     assert main(["probe", str(tmp_path / "run"), "rollout"]) == 2
     assert "rollout does not take sequences" in capsys.readouterr().err
+
+
+def test_the_jobs_of_a_sweep_over_texts_have_scores_to_compare(tmp_path):
+    """Each job's own command, in this process."""
+    text = tmp_path / "text.txt"
+    text.write_text("to be or not to be " * 200)
+    small = ["--steps=2", "--neurons=8", "--batch=4", "--test-draws=2", "--probe-sequence=8", "--threads=1"]
+    jobs = sweep.plan(["beta=0.0001,0.01"], "0", tmp_path / "runs")
+    for job in jobs:
+        assert main(job.command(["--data", f"text:{text}", *small])[3:]) == 0
+    results = {job: sweep.test_scores(job.folder) for job in jobs}
+    rows = sweep.summarise(results, ["nll_joint", "rate"])
+    assert [row["point"] for row in rows] == ["beta=0.0001", "beta=0.01"]
+    assert all(0 < row["nll_joint"][0] < np.log(20) * 2 for row in rows)
+    assert [load_run(job.folder)[0].beta for job in jobs] == [0.0001, 0.01]

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import probes
+from probes.log.check import check
 from vdn.config import Config, ConfigError, from_dict, resolve
 from vdn.data import load
 from vdn.evaluate import evaluate, scores
@@ -91,6 +92,9 @@ def test_log_of_a_run(tmp_path, small):
     np.testing.assert_allclose(neurons["kl"], neurons["information"] + neurons["mismatch"], atol=2e-5)
     scalars = rows(tmp_path / "run", "scalars")
     assert set(scalars.loc[scalars["split"] == "validation", "step"]) == {9, 19, 23}
+    held_against = scalars.query("split == 'train' and name == 'nll_joint'")
+    assert held_against["step"].tolist() == [9, 19, 23], "what validation is held against"
+    assert np.isfinite(held_against["value"]).all()
     assert {"test", "test last_value", "test seasonal_naive"} <= set(scalars["split"])
     assert len(rows(tmp_path / "run", "evaluation")) == 16
     assert summary["model"]["mse"] == pytest.approx(
@@ -284,6 +288,7 @@ def test_the_best_weights_are_tested_and_patience_ends_training(tmp_path, small,
         assert log.steps[-1] == last - 1
         assert rows(folder, "probe")["step"].max() == last - 1
     assert rows(folder, "predictions")["step"].max() == last - 1
+    assert [finding for finding in check(folder) if finding.level == "error"] == []
     config, task, network = load_run(folder)
     found = scores(network, task, "validation", VALIDATION_DRAWS, config.seed, VALIDATION_EXAMPLES)
     assert found["nll_joint"] == pytest.approx(validated.min(), abs=1e-6)

@@ -133,8 +133,9 @@ def _differences(context: RunContext, reference: RunContext) -> tuple[pd.DataFra
     """
     try:
         found = _of_origins(context, reference)
-        both = found["difference"].reindex(["nll_joint", "nll_marginal"])
-        if both.notna().all() and both.nunique() == 1:  # of one number or class both are the same
+        gained = found["difference"].to_dict()
+        if "nll_joint" in gained and gained["nll_joint"] == gained.get("nll_marginal"):
+            # of one number or class both are the same
             found = found.drop(index="nll_marginal").rename(index={"nll_joint": "nll"})
         return found[found.index.isin(list(POINTS))], f"Over {said(found)}"
     except UnpairedError as error:

@@ -114,7 +114,9 @@ def _scores(contexts: Mapping[str, runs.RunContext], reference: str) -> None:
             )  # fmt: skip
             if len({_data_of(context) for context in contexts.values()}) > 1:
                 st.warning("These runs were not scored on the same data: their differences rank nothing.")
-            st.caption("A score of a whole split is one number: it has no interval.")
+            st.caption(
+                "As they were logged, one number each; intervals stand below, where runs can be paired."
+            )
         score_differences.show(paired, reference)
 
 

@@ -27,7 +27,9 @@ def show(context: RunContext, other: RunContext | None, label: str, view: step_a
         scores, other=beside, label=label, step=view.cursor(step), axis=axis,
         other_axis=view.axis(other) if other else None,
     )  # fmt: skip
-    said = [in_words(scores, "This run")] + ([in_words(beside, url.plain(label))] if beside else [])
+    said = [in_words(scores, "This run")] + (
+        [in_words(beside, url.plain(label.capitalize() if label == "twin" else label))] if beside else []
+    )
     batches = any(one.batches for one in (scores, beside) if one is not None)
     note = f"{'. '.join(said)}. {LEVELS} {OF_BATCHES if batches else ''}".strip()
     rows = scalars[scalars["split"].isin(("train", "validation"))]

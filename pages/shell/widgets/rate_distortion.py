@@ -57,8 +57,8 @@ def _plane(
     else:
         note = "β was not logged: no line of equal objective."
     if len(others):
-        folder = url.plain(context.entry.path.parent.name)
-        note += f" Grey: the last record of {len(others):,} other runs of {folder} on the same data."
+        folder, runs = url.plain(context.entry.path.parent.name), "run" if len(others) == 1 else "runs"
+        note += f" Grey: the last record of {len(others):,} other {runs} of {folder} on the same data."
     note += " Early points may lie above the axis: a double click shows all."
     cards.card(
         "**Rate and distortion** · the way over steps, dark to light; means of neighbouring records",

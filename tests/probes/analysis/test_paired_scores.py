@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from probes.analysis.paired_scores import (
     UnpairedError,
@@ -164,3 +164,20 @@ def test_the_interval_of_the_nll_covers_as_often_as_it_says() -> None:
         found = paired_answers(mine, theirs).loc["nll"]
         covered += found["low"] <= truth <= found["high"]
     assert covered / 400 == pytest.approx(0.95, abs=0.03)
+
+
+@pytest.mark.parametrize("df", [3.0, 6.5])
+def test_students_forecasts_are_scored_as_students(df: float) -> None:
+    """Against SciPy's density and the integral that defines the CRPS; rows without df stay Gaussian."""
+    table = forecasts().iloc[:6].assign(latent_variance=0.0, observation_variance=0.49)
+    table = table.assign(df=[df] * 5 + [np.nan])
+    found, gaussian = point_scores(table), point_scores(table.drop(columns="df"))
+    scale = 0.7 * np.sqrt((df - 2) / df)
+    for row in range(5):
+        law = stats.t(df, table["mean"].iloc[row], scale)
+        y = table["y"].iloc[row]
+        assert found["nll"].iloc[row] == pytest.approx(-law.logpdf(y))
+        below = integrate.quad(lambda x, law=law: law.cdf(x) ** 2, -np.inf, y)[0]
+        above = integrate.quad(lambda x, law=law: law.sf(x) ** 2, y, np.inf)[0]
+        assert found["crps"].iloc[row] == pytest.approx(below + above, rel=1e-5)
+    assert found.iloc[5].equals(gaussian.iloc[5])

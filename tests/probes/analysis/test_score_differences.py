@@ -126,6 +126,17 @@ def test_what_cannot_be_paired_says_why(change: dict[str, object], said_of_it: s
         score_differences([table(values)], [table(values, **change)])
 
 
+def test_scores_that_are_infinite_texts_or_repeated_end_in_words() -> None:
+    values = np.random.default_rng(7).normal(size=100)
+    infinite = np.where(np.arange(100) == 3, np.inf, values)
+    found = score_differences([table(infinite)], [table(values[::-1], crps=infinite)])
+    assert np.isnan(found.loc["crps", ["difference", "low", "high"]].astype(float)).all()
+    words = score_differences([table(values, crps="a")], [table(values)])
+    assert words.index.tolist() == ["mse"]
+    with pytest.raises(UnpairedError, match="not evenly spaced"):
+        score_differences([table(values, origin=7)], [table(values, origin=7)])
+
+
 def test_a_run_that_stored_none_is_named_so() -> None:
     with pytest.raises(UnpairedError, match="no scores by origin are stored"):
         score_differences([table(np.arange(5.0))], [pd.DataFrame()])

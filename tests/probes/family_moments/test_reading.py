@@ -94,6 +94,10 @@ def test_a_subclass_with_a_density_of_its_own_is_not_its_parent():
 def test_what_has_no_numbers_of_neurons_is_refused_and_says_what_to_hand_over():
     with pytest.raises(ValueError, match="observe_samples"):
         read_distribution(td.Wishart(torch.tensor(4.0), torch.eye(3)))
+    forgetful = td.Gumbel(ONE, ONE)
+    forgetful._batch_shape = torch.Size()
+    with pytest.raises(ValueError, match="a Gumbel draws .* values, though its shape is"):
+        read_distribution(forgetful)
     with pytest.raises(ValueError, match="no torch distribution"):
         read_distribution(ONE)
 

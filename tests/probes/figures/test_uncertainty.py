@@ -86,6 +86,20 @@ def test_bands_are_quantiles_of_the_gaussian_with_both_variances(table: pd.DataF
     )
 
 
+def test_bands_of_student_are_its_quantiles(table: pd.DataFrame) -> None:
+    heavy = table.assign(latent_variance=0.0, df=5.0)
+    figure = forecast_bands(heavy, [3], [10])
+    part = heavy[(heavy["input"] == 3) & (heavy["step"] == 10)]
+    top = next(trace for trace in figure.data if trace.name == "80% band")
+    half = 0.4 * np.sqrt(3 / 5) * stats.t.ppf(0.9, 5)
+    np.testing.assert_allclose(
+        top.y[:6], np.concatenate([part["mean"] - half, (part["mean"] + half)[::-1]]), rtol=1e-5
+    )
+    low, high = central_band(np.zeros(2), np.ones(2), 0.95, np.array([np.inf, 5.0]))
+    np.testing.assert_allclose(high, [stats.norm.ppf(0.975), stats.t.ppf(0.975, 5) * np.sqrt(3 / 5)])
+    np.testing.assert_allclose(low, -high)
+
+
 def test_a_single_number_has_bands_with_an_area(table: pd.DataFrame) -> None:
     scalar = table[table["horizon"] == 0]
     figure = forecast_bands(scalar, [3], [0, 10], twin=scalar)

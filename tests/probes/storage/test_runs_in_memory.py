@@ -99,7 +99,7 @@ def test_what_reading_asks_for() -> None:
     """One manifest and one listing a folder; then only what a question needs, and nothing twice."""
     stored = MemoryStorage.copy_of(SAMPLE)
     run = Run(stored)
-    folders = 14  # neurons, two levels, layers, ten tables of plain rows
+    folders = 15  # neurons, two levels, layers, eleven tables of plain rows
     assert stored.requests == {"get": 1, "list": folders}
     stored.requests.clear()
     assert run.refresh() is False
@@ -140,7 +140,7 @@ def test_a_run_of_other_families_answers_and_is_put_in_order_where_it_lies(tmp_p
     assert_same(answers(Run(stored)) | {"manifest": None}, before | {"manifest": None})
     stored.requests.clear()
     assert Run(stored).classes().empty is False
-    assert stored.requests["list"] == 16, "two more folders than of Gaussians"
+    assert stored.requests["list"] == 18, "three more folders than of Gaussians"
 
 
 def test_notes_and_experiments_lie_beside_it() -> None:

@@ -17,7 +17,7 @@ from probes.watching import ranks
 
 ROWS = (5, 9, 2, 0)
 """Of a batch, of each rank in turn, beside 3: uneven."""
-WAIT = 150  # seconds, on a busy machine
+WAIT = 250  # seconds, on a busy machine
 processes = get_context("forkserver")
 processes.set_forkserver_preload([__name__])
 

@@ -233,3 +233,38 @@ def test_training_is_the_same_with_and_without_a_watch(tmp_path):
         return torch.stack(found)
 
     assert torch.equal(losses(True), losses(False))
+
+
+class Sphere(td.TransformedDistribution):
+    """Forgets that its last axis is one value, and has moments that cannot be asked for."""
+
+    def __init__(self, loc):
+        self.loc = loc
+        super().__init__(td.Gumbel(0.0, 1.0), [td.transforms.ExpTransform()], validate_args=False)
+
+    def sample(self, sample_shape=()):
+        return nn.functional.normalize(self.loc.detach() + torch.randn_like(self.loc), dim=-1)
+
+    def log_prob(self, value):
+        return (self.loc * value).sum(-1)
+
+    @property
+    def variance(self):
+        raise RuntimeError("sizes do not match")
+
+
+class Spherical(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc_loc, self.dec = nn.Linear(X, 3), nn.Linear(3, X)
+
+    def forward(self, x):
+        q_z = Sphere(nn.functional.normalize(self.fc_loc(x), dim=-1))
+        return self.dec(q_z.loc), q_z
+
+
+@pytest.mark.filterwarnings("ignore:(?s).*nothing is recorded:RuntimeWarning")
+def test_a_distribution_that_cannot_be_asked_does_not_reach_training(tmp_path):
+    run, recording = train(Spherical(), tmp_path / "run")
+    assert recording.found == []
+    assert run.layers == []
