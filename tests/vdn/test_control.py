@@ -54,6 +54,8 @@ def test_bands():
     )
     with pytest.raises(ValueError, match="target"):
         mu2_band(3, 0.0)
+    with pytest.raises(ValueError, match="0 <= lo <= hi"):
+        mu2_band(3, 0.1, lo=-0.5)
     with pytest.raises(ValueError, match="mode"):
         mu2_band(3, 0.1, mode="both")
 
