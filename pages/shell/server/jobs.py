@@ -26,7 +26,7 @@ from probes.experiments.kinds import EXPERIMENTS
 from probes.neuron_names import neuron_name
 
 CANCELLED = 130  # exit status of an experiment that was asked to stop
-CHECKPOINT = Path("checkpoints", "last.pt")
+CHECKPOINTS = (Path("checkpoints", "best.pt"), Path("checkpoints", "last.pt"))
 LINE = 300  # characters of a process's last line of errors that are shown
 
 
@@ -170,7 +170,7 @@ def can_start(run: Path, config: Mapping[str, Any]) -> str:
             " `probes.experiments`, as `examples/digits_experiments.py` does. What is stored with the run is"
             " shown here."
         )
-    if not (run / CHECKPOINT).is_file():
+    if not any((run / checkpoint).is_file() for checkpoint in CHECKPOINTS):
         return (
             "This run keeps no checkpoint, so its network is gone: train with `--checkpoint model` to"
             " experiment on it."
