@@ -54,7 +54,9 @@ def test_few_requests_are_made_and_many_at_once(
     with probes.fleet(both[1]) as fleet:
         proxy.clear()
         fleet.sql("select run, avg(kl_last) from neurons group by run")
-        assert len(proxy.requests) <= 2 * 20, "a LIST and a GET a run"
+        # mirrors of earlier tests may still say that they live
+        asked = [one for one in proxy.requests if "fleet" in one.path]
+        assert len(asked) <= 2 * 20, "a LIST and a GET a run"
 
 
 def test_copies_end_with_the_fleet_and_have_a_limit(

@@ -23,7 +23,7 @@ from vdn.__main__ import main
 from vdn.trainer import CHECKPOINT
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = 120
+STEPS = 400
 TINY = (
     *(
         "--layers=1",
@@ -34,7 +34,7 @@ TINY = (
         "--window=48",
         "--horizon=4",
     ),
-    *(f"--steps={STEPS}", "--validate-every=20"),
+    *(f"--steps={STEPS}", "--validate-every=50", "--patience=0"),
 )
 WAIT = 240.0  # seconds, on a busy machine
 
@@ -89,8 +89,12 @@ def test_a_training_that_is_killed_goes_on_where_it_was_and_nothing_is_there_twi
     kills = 2 if dies.endswith("twice") else 1
     for kill in range(kills):
         made = last_checkpoint(folder)
-        while last_checkpoint(folder) == made or open_folder(url).stamp("run.json") is None:
+        while last_checkpoint(folder) == made:
             assert process.poll() is None, process.communicate()
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)  # it would end before its mirror has begun
+        while open_folder(url).stamp("run.json") is None:
             assert time.monotonic() < until
             time.sleep(0.01)
         for one in mirrors(folder) if "mirror" in dies else ():
