@@ -349,7 +349,7 @@ def test_factors_of_disent(tmp_path):
     assert close(read.kl(), standard(mu, (logvar / 2).exp()))
 
 
-@pytest.mark.xfail(reason="it makes the Laplace between two modules, where nothing listens: refused, and named")
+@pytest.mark.xfail(reason="it makes the Laplace between two modules, which is not heard: refused, and named")
 def test_factors_of_disent_that_are_laplace(tmp_path):
     """The same, drawn from a Laplace."""
     vae = without_pictures("disent.frameworks.vae")
