@@ -16,8 +16,8 @@ DISTORTIONS = ("distortion", "reconstruction", "reconstruction_loss", "recon_los
 """Names that a training loop may log its distortion under; the first that a run has is taken, as logged."""
 WEIGHTS = ("beta", "kl_weight", "kld_weight")
 """Names that a training loop may log the weight of its KL under."""
-SEQUENCE_NETWORKS = ("recurrent", "transformer")
-"""Values of a configuration's `network` whose nll and rate are of a position."""
+SEQUENCE_KEY = "head"
+"""A configuration with a value for it is of sequences, whose nll and rate are of a position."""
 FREE_BITS = "free_bits"
 """Name that the KL that costs nothing may be logged under, nats."""
 POINTS = 60  # of a path
@@ -89,7 +89,7 @@ def objective(
         words.append(f"distortion as logged ({name})")
     elif "nll" in named and (factor := predicted_numbers(config, set(named) | _of_answers(scalars))):
         distortion = factor * _by_step(named["nll"])
-        of = "a position" if config.get("network") in SEQUENCE_NETWORKS else "an example"
+        of = "a position" if config.get(SEQUENCE_KEY) else "an example"
         unit = f"nats {of}"
         words.append(f"distortion: negative log likelihood of {of}'s targets")
     rate = _by_step(named["rate"]) if "rate" in named else neurons.dropna()

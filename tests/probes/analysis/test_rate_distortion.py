@@ -25,7 +25,8 @@ def summary(**columns):
 
 def test_a_forecasters_nll_is_of_a_predicted_number_and_its_distortion_of_an_example():
     logged = scalars(nll=np.full(100, 0.75), rate=np.linspace(0, 50, 100))
-    found = objective(logged, {"horizon": 24, "beta": 0.005, "data": "nyc"}, summary(), NONE)
+    own = {"horizon": 24, "beta": 0.005, "data": "nyc", "network": "recurrent", "head": None}  # as resolved
+    found = objective(logged, own, summary(), NONE)
     assert found.unit == "nats an example"
     assert found.distortion.tolist() == [18.0] * 100
     assert found.weight["mean"].tolist() == [0.005] * 100
@@ -38,7 +39,7 @@ def test_classes_and_positions_are_as_they_are():
     assert objective(answered, config, summary(), NONE).distortion.tolist() == [0.3]
     found = objective(
         scalars(nll=[2.0], rate=[4.0]),
-        {"horizon": 1, "beta": 1e-4, "network": "recurrent"},
+        {"horizon": 1, "beta": 1e-4, "head": "categorical"},
         summary(),
         NONE,
     )
