@@ -18,7 +18,9 @@ def test_the_beta_at_which_a_layer_collapses_and_its_run(serve: Callable[..., st
     drawn(page)
     page.get_by_role("radio", name=re.compile("^sweep$", re.IGNORECASE)).click()  # the first click
     expect(
-        page.get_by_text("Layer 3 collapses from beta 1 (lr 0.003), from beta 0.3 (lr 0.01)")
+        page.get_by_text(
+            "Layer 3 collapses from beta 1 (lr 0.001), from beta 1 (lr 0.003), from beta 0.3 (lr 0.01)"
+        )
     ).to_be_visible(timeout=WAIT_MS)
     drawn(page)
     keep(page, "7-sweep")

@@ -28,7 +28,10 @@ def sample(tmp_path_factory):
 def test_it_says_at_which_settings_layers_collapse_and_what_it_costs(open_page, sample):
     app = open_page("runs", sample, view="sweep")
     said = texts(app)
-    assert "**Layer 3** collapses from beta 1 (lr 0.003), from beta 0.3 (lr 0.01)" in said
+    assert (
+        "**Layer 3** collapses from beta 1 (lr 0.001), from beta 1 (lr 0.003), from beta 0.3 (lr 0.01)"
+        in said
+    )
     assert "Best validation NLL" in said
     titles = [one["layout"]["annotations"][0]["text"] for one in figures(app)[:4]]
     assert titles == ["Layer 1", "Layer 2", "Layer 3", "NLL (nats), validation"]

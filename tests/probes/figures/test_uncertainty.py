@@ -217,7 +217,7 @@ def test_set_points_that_slopes_are_held_at_stand_beside_them() -> None:
     assert [trace.name for trace in figure.data] == ["set-point", "measured φ̂"]
     asked, found = (dict(zip(trace.x, trace.y, strict=True)) for trace in figure.data)
     by_slope = held.sort_values("persistence")
-    assert list(asked.values()) == by_slope["persistence_target"].tolist()
+    np.testing.assert_allclose(list(asked.values()), by_slope["persistence_target"], rtol=1e-6)
     np.testing.assert_allclose(list(found.values()), by_slope["persistence"], rtol=1e-6)
     assert figure.layout.yaxis.range[0] < -1.1
 

@@ -135,10 +135,14 @@ def test_a_range_that_is_dragged_over_a_figure_is_of_that_panels_steps() -> None
 @pytest.mark.parametrize("page", ["health", "neurons"])
 def test_smoothing_is_off_until_it_is_asked_for(open_page: Open, folder: Path, page: str) -> None:
     def lines(app: AppTest) -> list[dict[str, Any]]:
-        figure = (
-            figures(app)[-1]
-            if page == "health"
-            else next(f for f in figures(app) if "Information" in str(f["layout"]["yaxis"]))
+        figure = next(
+            one
+            for one in figures(app)
+            if (
+                "train loss" in [trace.get("name") for trace in one["data"]]
+                if page == "health"
+                else "Information" in str(one["layout"]["yaxis"])
+            )
         )
         return [trace for trace in figure["data"] if trace.get("mode") == "lines"]
 
