@@ -27,7 +27,7 @@ def test_the_beta_at_which_a_layer_collapses_and_its_run(serve: Callable[..., st
 
     layer_3 = page.get_by_test_id("stPlotlyChart").nth(2)
     expect(layer_3.locator(".annotation-text")).to_have_text("Layer 3")
-    box = layer_3.locator(".textpoint text", has_text="100%").bounding_box()
+    box = layer_3.locator(".textpoint text", has_text="100%").last.bounding_box()
     assert box
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)  # the second: beta 1, lr 0.01
     run = page.get_by_text("beta1.0-lr0.01-seed0", exact=True)
