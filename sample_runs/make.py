@@ -114,7 +114,7 @@ RUNS = {
         "c_max": "0.2",
     },
     # too high for the deep layers: they die while the first lives
-    "collapsed": {"beta": 0.08, "steps": 1200, "record_every": 40},
+    "collapsed": {"beta": 0.08, "steps": 1200, "record_every": 24, "probe_times": 3},
     "healthy": {"beta": 0.005, "steps": 3000},
 }
 

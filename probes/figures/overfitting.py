@@ -123,7 +123,7 @@ def overfitting(
         figure.scatter(
             style.along(own_axis, [at]), [value], f"{name}, best validation", mode="markers+text",
             marker={"symbol": "diamond", "size": 10, "color": color}, text=[f"step {at:,}"],
-            textposition="bottom center", textfont={"color": color}, showlegend=False,
+            textposition="bottom center", showlegend=False,
         )  # fmt: skip
     reached = np.concatenate(seen)
     reached = reached[np.isfinite(reached)]
