@@ -180,3 +180,11 @@ def test_scores_of_the_test_say_whose_weights_they_are(
 def test_steps_shown_at_first_end_at_the_cursor(open_page: Open, folder: Path) -> None:
     drawn = figure(open_page("uncertainty", folder, run="run", step="20"), "t ahead")
     assert [a["text"] for a in drawn["layout"]["annotations"]] == [f"step {s}" for s in STEPS if s <= 20]
+
+
+def test_bands_are_called_what_they_are(open_page: Open, folder: Path) -> None:
+    """The planted run's observations are Gaussian, those of the sample run Student's t."""
+    samples = Path(__file__).resolve().parents[2] / "sample_runs"
+    for where, run, law in ((folder, "run", "a Gaussian"), (samples, "healthy", "Student's t")):
+        said = texts(open_page("uncertainty", where, run=run))
+        assert f"bands are those of {law} with the mixture's mean and variance" in said

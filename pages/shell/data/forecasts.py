@@ -16,6 +16,7 @@ from pages.shell.session import cache, runs
 from pages.shell.session.runs import RunContext
 from probes.analysis import calibration
 from probes.analysis.run_groups import twin_of
+from probes.analysis.tails import mixture_df
 from probes.experiments.estimates import clustered_mean, degrees_of_freedom, half_width
 from probes.figures.predictive_scores import COVERAGE
 from probes.spacing import evenly_spaced
@@ -223,3 +224,8 @@ def weights_in_words(tested: pd.DataFrame) -> str:
         return "at the end"
     each = [f"{step:,.0f} steps" + (f" ({name})" if len(steps) > 1 else "") for name, step in steps.items()]
     return f"with the best weights by validation, after {', '.join(each)}"
+
+
+def law_of_bands(table: pd.DataFrame) -> str:
+    """Whose quantiles the bands of predictions are; they have the mixture's mean and variance."""
+    return "Student's t" if mixture_df(table) is not None else "a Gaussian"

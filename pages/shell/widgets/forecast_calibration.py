@@ -78,5 +78,6 @@ def _intervals(
         whose = f"; {url.plain(label)}: step {int(then['step'].iloc[0]):,}"
     figure = prediction_intervals(now, other=then, label=label)
     title = f"**Intervals** · of {len(now):,} probe inputs, step {at:,}{whose}"
-    note = "Intervals are those of a Gaussian with the mixture's mean and variance."
+    law = forecasts.law_of_bands(now)
+    note = f"Intervals are those of {law} with the mixture's mean and variance."
     cards.card(title, figure, "intervals", now, of=context.entry.name, note=note)
