@@ -28,8 +28,8 @@ def show(
     with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(
-                f"**Single forecasts** · bands are those of {forecasts.law_of_bands(table)} with the mixture's"
-                " mean and variance",
+                "**Single forecasts** · bands are those of"
+                f" {forecasts.law_of_bands(table)} with the mixture's mean and variance",
                 width="stretch",
             )
             menu = st.container(width="content")
