@@ -861,10 +861,7 @@ class Recorder:
         self._closed = True
         atexit.unregister(self._close_at_exit)
         try:
-            for chunk in self._held.values():  # the last step is always there
-                self._background.add_chunk(chunk)
-            self._background.complete = self._seen
-            self._background.close(status)
+            self._background.close(status, list(self._held.values()))  # the last step is always there
         finally:
             self._lock.release()
         if self._spool is not None:

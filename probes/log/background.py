@@ -12,6 +12,7 @@ import math
 import threading
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -148,16 +149,24 @@ class Background:
                 self._raise_error()
             self._raise_error()
 
-    def close(self, status: str) -> None:
-        """Stop the thread and write the rest with the final status. Raises RecorderError when that fails
-        (`strict`).
+    def close(self, status: str, last: Sequence[Chunk] = ()) -> None:
+        """Stop the thread and write the rest, and the `last` step of layers that the schedule passed over,
+        with the final status. Raises RecorderError when that fails (`strict`).
+
+        The last come when the thread has ended, all at once: it would write what one layer has of a step
+        without waiting for the others, and one step would be in two files. One that files are already past
+        is left out for the same reason.
         """
         with self.wake:
             self._closing = True
             self.wake.notify_all()
         self._thread.join()
+        self.complete = max([self.complete, *(int(chunk.steps[-1]) for chunk in self._buffer.chunks)])
+        batch = self._take()
+        written = self.writer.state["steps"]["last"]
+        batch.chunks += [chunk for chunk in last if written is None or chunk.steps[-1] > written]
         try:
-            self.writer.submit(self._take())
+            self.writer.submit(batch)
             self.writer.finish(status)
         except WRITE_ERRORS as error:
             self._error = error

@@ -123,6 +123,33 @@ def test_a_step_that_was_held_back_is_let_go_when_another_comes(tmp_path, last):
     assert check(tmp_path / "run") == []
 
 
+def test_the_last_step_of_all_layers_is_written_together(tmp_path):
+    """However soon the thread writes: layer by layer, the step would be in the files once for each."""
+    layers = [{"name": f"{index}", "neurons": 4} for index in range(8)]
+    with Recorder(tmp_path / "run", layers, every=4, flush_steps=1) as recorder:
+        for step in range(10):
+            for layer in range(8):
+                recorder.record(step, layer, mean=np.full(4, step))
+    run = probes.Run(tmp_path / "run")
+    assert check(tmp_path / "run") == []
+    for layer in range(8):
+        assert run.history(layer, 0)["mean"].tolist() == [0, 4, 8, 9]
+
+
+def test_a_last_step_that_the_files_are_past_is_left_out(tmp_path):
+    layers = [{"name": "often", "neurons": 1}, {"name": "seldom", "neurons": 1}]
+    with Recorder(tmp_path / "run", layers, every=10) as recorder:
+        for step in range(101):
+            recorder.record(step, "often", mean=[step])
+            if step in (0, 20, 95):
+                recorder.record(step, "seldom", mean=[step])
+        recorder.flush()
+    run = probes.Run(tmp_path / "run")
+    assert check(tmp_path / "run") == []
+    assert run.history("often", 0)["mean"].tolist() == list(range(0, 101, 10))
+    assert run.history("seldom", 0)["mean"].tolist() == [0, 20]
+
+
 def test_blocks_are_thinned_out_and_their_last_step_stays(tmp_path):
     with Recorder(tmp_path / "run", LAYER, every=4) as recorder:
         recorder.record_block([1, 2, 3, 4, 5], 0, {"mean": np.arange(15.0).reshape(5, 3)})

@@ -22,7 +22,7 @@ class Disk:
 
     def __init__(self, layers=1):
         self.folder = SimpleNamespace(name="run")
-        self.state = {"layers": [{}] * layers, "dropped": {"steps": 0, "rows": 0}}
+        self.state = {"layers": [{}] * layers, "dropped": {"steps": 0, "rows": 0}, "steps": {"last": None}}
         self.open = threading.Event()
         self.open.set()
         self.writing = threading.Event()
@@ -201,7 +201,7 @@ def test_a_flush_leaves_what_other_layers_may_still_add_to(start):
     assert buffer._sizes == [1]
     assert buffer._bytes == 8
     within(lambda: buffer.close("finished"))
-    assert disk.steps == [3]  # `Recorder.close` says first that all is complete
+    assert disk.steps == [3, 4]  # closing, nobody adds to anything
 
 
 def test_the_clock_runs_on_for_what_stayed(start, disk, monkeypatch):
