@@ -634,7 +634,7 @@ class Recorder:
         name, neurons = self.layers[index]["name"], self.layers[index]["neurons"]
         given = dict(zip(SEQUENCE, (m, V, mu, sigma, kl), strict=True))
         values = {key: arguments.array(value, f"{key} of layer {name!r}") for key, value in given.items()}
-        positions = len(values["m"]) if values["m"].ndim else 0
+        positions = next((len(array) for array in values.values() if array.ndim == 2), 0)
         wrong = [
             f"{key} {array.shape}" for key, array in values.items() if array.shape != (positions, neurons)
         ]

@@ -185,6 +185,23 @@ def test_every_and_geometric_start(tmp_path):
         (lambda r: r.record(6, 0), ["no statistic", "6"]),
         (lambda r: r.record(-1, 0, mean=[1, 2, 3]), ["-1", "negative"]),
         (lambda r: r.record_block([7, 7], 0, {"mean": np.ones((2, 3))}), ["step 7", "7"]),
+        (
+            lambda r: r.record_block([[6, 7]], 0, {"mean": np.ones((2, 3))}),
+            ["integers, got int64", r"\(1, 2\)"],
+        ),
+        (
+            lambda r: r.record_block(np.zeros(0, np.int64), 0, {"mean": np.ones((0, 3))}),
+            ["a non-empty sequence", r"\(0,\)"],
+        ),
+        (lambda r: r.record_block([6.0, 7.0], 0, {"mean": np.ones((2, 3))}), ["integers, got float64"]),
+        (
+            lambda r: r.record_block(np.array([6, 7.5], object), 0, {"mean": np.ones((2, 3))}),
+            ["'only' is 7.5", "integers"],
+        ),
+        (
+            lambda r: r.record_block([6, 2**53 + 1], 0, {"mean": np.ones((2, 3))}),
+            ["is 9007199254740993", "largest"],
+        ),
         (lambda r: r.record(6.5, 0, mean=[1, 2, 3]), ["integers"]),
         (lambda r: r.event(6, "poke", 0, 3), ["3 neurons"]),
         (lambda r: r.probe(6, 0, np.ones((4, 2)), np.ones((4, 2))), [r"\(inputs, 3\)"]),
@@ -198,6 +215,14 @@ def test_every_and_geometric_start(tmp_path):
             [r"kl \(5, 3\)", r"\(positions, 3\)"],
         ),
         (lambda r: r.sequence(6, 0, *[np.ones(3)] * 5), [r"\(positions, 3\)"]),
+        (
+            lambda r: r.sequence(6, 0, **dict.fromkeys(SEQUENCE, np.ones((4, 3))) | {"m": 1.0}),
+            [r"'only': m \(\) must be \(positions, 3\)"],
+        ),
+        (
+            lambda r: r.origin_scores(6, "test", [0], [1.0], 2**31, crps=[1.0]),
+            ["span is 2147483648", "2147483647"],
+        ),
     ],
 )
 def test_a_bad_call_is_one_clear_error_and_loses_nothing(tmp_path, call, words):
@@ -249,6 +274,28 @@ def test_bad_arguments_leave_nothing_behind(tmp_path, layers, options, words):
     with pytest.raises(ValueError, match=words):
         Recorder(tmp_path / "run", layers, **options)
     assert not (tmp_path / "run").exists()
+
+
+def test_steps_of_a_block_may_be_objects_and_go_up_to_the_largest(tmp_path):
+    with Recorder(tmp_path / "run", LAYER) as recorder:
+        recorder.record_block(np.array([5, np.int64(7)], object), 0, {"mean": np.ones((2, 3))})
+        recorder.record_block([8, 2**53], 0, {"mean": np.ones((2, 3))})
+    assert probes.Run(tmp_path / "run").steps.tolist() == [5, 7, 8, 2**53]
+
+
+def test_targets_of_an_origin_cover_as_many_positions_as_32_bits_hold(tmp_path):
+    with Recorder(tmp_path / "run", LAYER) as recorder:
+        recorder.origin_scores(0, "test", [0, 1], [1.0, 2.0], 2**31 - 1, crps=[1.0, 2.0])
+    assert probes.Run(tmp_path / "run").origin_scores()["span"].tolist() == [2**31 - 1] * 2
+
+
+def test_max_gb_counts_thousands_of_millions_of_bytes(tmp_path):
+    """3 neurons with one statistic: (3 + 8) x 3.8 B a step, so 23,923 steps in a million bytes."""
+    with Recorder(tmp_path / "run", LAYER, max_gb=0.001) as recorder:
+        for step in range(3):
+            recorder.record(step, 0, mean=[1, 2, 3])
+    [said] = probes.Run(tmp_path / "run").events()["text"]
+    assert "max_gb=0.001 holds about 23,923 of them" in said
 
 
 def test_latent_dimensions_become_one_number_as_the_registry_says(tmp_path):

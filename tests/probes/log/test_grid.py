@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from log_blocks import block, code, write_segment
+from remote_memory import RemoteMemory
 
 from probes.errors import RunError
 from probes.log import grid
 from probes.log.blocks import REGIME, ColumnBlock, write_column_blocks, write_layers
 from probes.log.grid import GridFile, Level
 from probes.log.segments import Segment
-from probes.storage.local import LOCAL
+from probes.storage.local import LOCAL, LocalStorage
 
 WIDTHS = [70, 3]
 
@@ -76,6 +77,20 @@ def test_a_column_that_is_absent_throughout_is_nan(tmp_path):
 def test_a_file_of_other_widths_is_refused(tmp_path, widths, words):
     with pytest.raises(RunError, match=words):
         open_segment(tmp_path, [block(0, [2, 5], 70), block(1, [2, 5], 3)], widths)
+
+
+def test_a_layer_that_comes_twice_is_refused(tmp_path):
+    with pytest.raises(RunError, match="row group 1: layer 1 is doubled"):
+        open_segment(tmp_path, [block(1, [5], 3), block(1, [5], 3)])
+
+
+def test_a_row_group_of_two_layers_is_refused(tmp_path):
+    """Of one neuron each: as many rows as the first has at two steps, from its first neuron to its last."""
+    path = tmp_path / Segment(5, 5).name
+    write_layers(LOCAL, str(path), [block(0, [5], 1), block(1, [5], 1)], "full")
+    pq.write_table(pq.ParquetFile(path).read(), path)
+    with pytest.raises(RunError, match="row group 0: layer 0 is doubled"):
+        GridFile(LOCAL, str(path), [1, 1])
 
 
 def test_neurons_with_the_wrong_numbers_are_refused(tmp_path):
@@ -236,3 +251,45 @@ def test_only_so_many_files_are_open_and_the_oldest_is_closed_first(tmp_path, mo
     assert level.read(1, np.array([0]), ["kl"], 0, 9).columns["kl"].tolist() == [
         [code(1, 0, s) for s in range(4)]
     ]
+
+
+ASKED = {
+    "steps counted": lambda level: level.count(0),
+    "steps": lambda level: level.steps(0, 3, 25).tolist(),
+    "rows": lambda level: level.read(0, np.array([3, 66]), ["kl"], 3, 25).columns["kl"].tolist(),
+    "whole files": lambda level: level.fetch_whole(3, 25),
+}
+
+
+def noted(storage):
+    """A list that grows by a number of files with each `fetch` of the storage."""
+    fetch, found = storage.fetch, []
+
+    def noting(wanted):
+        files = {path for path, _, _ in wanted}
+        found.extend([len(files)] if files else [])
+        fetch(wanted)
+
+    storage.fetch = noting
+    return found
+
+
+@pytest.mark.parametrize(
+    ("asked", "rounds"),
+    [("steps counted", [4]), ("steps", [3, 3]), ("rows", [3, 3]), ("whole files", [3])],
+)
+def test_files_of_a_store_are_fetched_together_and_those_of_a_disk_are_not(tmp_path, asked, rounds):
+    """Of four files, three of which hold what is asked for: a round of requests for all footers, another for
+    what is read.
+    """
+    (tmp_path / "neurons").mkdir()
+    for first in range(0, 40, 10):
+        write_segment(tmp_path / "neurons", [block(0, range(first, first + 10), 70)])
+    answers = []
+    for storage, expected in ((LocalStorage(tmp_path), []), (RemoteMemory.copy_of(tmp_path), rounds)):
+        level, fetched = Level(storage, "neurons", WIDTHS), noted(storage)
+        level.refresh()
+        answers.append(ASKED[asked](level))
+        assert fetched == expected
+    assert answers[0] == answers[1]
+    assert storage.requests["range"] == 0  # nothing was read that was not fetched before

@@ -148,6 +148,14 @@ def test_status_by_the_age_of_the_heartbeat(said, age, status, monkeypatch):
     assert manifest.status(state | ({} if said is None else {"status": said})) == status
 
 
+@pytest.mark.parametrize(("age", "status"), [(209, "running"), (210, "crashed"), (-209, "running")])
+def test_in_a_store_three_rounds_of_its_mirror_may_be_missed(age, status, monkeypatch):
+    """30 s and 3 x 60 s."""
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    state = {"status": "running", "heartbeat": 1e9 - age, "mirror_seconds": 60}
+    assert manifest.status(state) == status
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [

@@ -100,6 +100,11 @@ def test_a_long_value_is_shortened():
     assert len(told) < 100
 
 
+@pytest.mark.parametrize(("length", "shown"), [(60, "9" * 60), (61, "9" * 57 + "...")])
+def test_a_value_of_sixty_characters_is_shown_whole_and_a_longer_one_in_sixty(length, shown):
+    assert fault({"layers": LAYERS, "name": 10**length - 1}) == f"`name` is {shown}, it must be text"
+
+
 @pytest.mark.parametrize("name", ["", 3, None, ["a"]])
 def test_a_layer_is_called_by_some_text(name):
     assert "a layer's name is" in fault({"layers": [{"name": name, "neurons": 1}]})

@@ -79,6 +79,22 @@ def test_steps_in_regimes_add_up_to_the_recorded_steps_also_from_the_pyramid(run
     assert table[means].to_numpy() == pytest.approx(exact[means].to_numpy(), rel=1e-5)
 
 
+def test_numbers_are_as_precise_as_the_runs(tmp_path):
+    def written(precision):
+        rng = np.random.default_rng(0)
+        with Recorder(
+            tmp_path / precision, [{"name": "one", "neurons": 50}], precision=precision
+        ) as recorder:
+            for step in range(7):
+                recorder.record(step, 0, kl=rng.random(50), information=rng.random(50))
+        return stored(tmp_path / precision)["kl_mean"].to_numpy(np.float32)
+
+    full, short = written("full"), written("10bit")
+    assert (full.view(np.uint32) & 0x1FFF).any()
+    assert not (short.view(np.uint32) & 0x1FFF).any()  # 10 of a float32's 23 bits
+    assert short == pytest.approx(full, rel=2**-10)
+
+
 def test_many_neurons_cost_at_most_45_bytes_each(tmp_path):
     rng, neurons = np.random.default_rng(0), 4096
     with Recorder(tmp_path / "run", [{"name": "one", "neurons": neurons}]) as recorder:

@@ -125,6 +125,14 @@ def test_no_more_than_the_limit_is_read(path):
             read(file, range(3), ["step"], limit=47)
 
 
+def test_a_refusal_says_how_much_it_would_be(tmp_path):
+    pq.write_table(pa.table({"a": np.zeros(3 * 2**20)}), tmp_path / "file.parquet")
+    with open_parquet("file.parquet", LocalStorage(tmp_path)) as file:
+        text = "3,145,728 rows of 8 bytes would take 24 MB, at most 8 MB are read"
+        with pytest.raises(RunError, match=text):
+            read(file, [0, 1, 2], limit=8 * 2**20)
+
+
 def test_texts_count_as_often_as_they_stand_there(tmp_path):
     """A dictionary of one long text for a thousand rows takes little on the disk and much in memory."""
     table = pa.table({"name": pa.array(["x" * 1000] * 1000)})

@@ -58,6 +58,12 @@ def test_other_fields_are_passed_over():
     assert size_of(page(77, 4, after=i32(-5) + b"\x1c" + inner)) == 77
 
 
+@pytest.mark.parametrize("number", [0, 63, -64, 64, 2**31 - 1, -(2**63), 2**63 - 1])
+def test_numbers_of_up_to_64_bits_are_passed_over(number):
+    """The longest take ten bytes."""
+    assert size_of(page(77, 4, after=i32(number))) == 77
+
+
 def test_a_field_with_its_number_written_out():
     long_form = b"\x05" + varint(2 * 2) + varint(2 * 40) + b"\x05" + varint(2 * 3) + varint(2 * 2)
     assert size_of(i32(0) + long_form + b"\0pp") == 40
@@ -76,6 +82,7 @@ def test_a_header_longer_than_what_is_read_at_once():
         (page(3, -2), "has no size"),
         (b"\x19\x00", "a field that none has"),
         (b"\x1d\x00", "a field that none has"),
+        (b"\x15" + b"\xff" * 10 + b"\x01\x00", "a number without end"),
         (b"\x15" + b"\xff" * 12, "a number without end"),
         (b"\x18" + varint(2**20), "no end of its header"),
         (i32(0) + i32(5), "no end of its header"),

@@ -35,6 +35,12 @@ def test_tuples_become_the_columns_of_their_folder():
     assert table["layer"].to_pylist() == [None, 0]
 
 
+@pytest.mark.parametrize("row", [(1, None, "phase", None, None), (1, None, "phase", None, None, "x", 7)])
+def test_a_row_of_more_or_fewer_values_than_its_folder_has_columns_is_no_row(row):
+    with pytest.raises(ValueError, match=r"zip\(\) argument"):
+        rows.gather("events", [[row]])
+
+
 def test_tables_below_each_other_lack_what_one_lacks():
     table = rows.join([pa.table({"step": [1]}), pa.table({"step": [2], "y": pa.array([0.5])})])
     assert table.to_pydict() == {"step": [1, 2], "y": [None, 0.5]}
@@ -107,6 +113,14 @@ def test_a_file_is_read_whole_and_in_batches(tmp_path, monkeypatch):
     batches = list(rows.read_batches(storage, path))
     assert [batch.num_rows // rows.ROW_GROUP_ROWS for batch in batches] == [2, 2, 1]
     assert pa.concat_tables(batches).equals(table)
+
+
+def test_no_batch_has_more_rows_than_its_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "ROW_GROUP_ROWS", 1)
+    monkeypatch.setattr(rows, "BATCH_ROWS", 2)
+    storage = LocalStorage(tmp_path)
+    rows.write_rows(storage, "predictions/a.parquet", predictions(np.arange(7)), "full")
+    assert [batch.num_rows for batch in rows.read_batches(storage, "predictions/a.parquet")] == [2, 2, 2, 1]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,20 @@ def test_of_an_entry_that_is_none_the_run_is_asked(folder: Path, entry: bytes) -
     pd.testing.assert_frame_equal(plain(probes.catalog(stored)), plain(probes.catalog(folder)))
 
 
+def test_of_an_entry_that_is_too_large_the_run_is_asked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold a manifest and notes, each as large as a file of JSON is."""
+    stored = indexed(folder)
+    most = max(len(stored.read(f"{name}/run.json", 2**20)) for name in ("one", "two"))
+    monkeypatch.setattr(stored_catalog, "JSON_BYTES", most)
+    path = stored_catalog.index_path("one")
+    entry = stored.read(path, 2**20).replace(b'"name": "one"', b'"name": "own"')
+    for size, name in ((2 * most, "own"), (2 * most + 1, "one")):
+        stored.put(path, entry.ljust(size))
+        assert sorted(probes.catalog(stored)["name"]) == sorted([name, "two"])
+
+
 def test_what_is_broken_is_a_row_with_its_reason(folder: Path) -> None:
     stored = RemoteMemory.copy_of(folder, "memory/runs")
     stored.put("three/run.json", b"none")

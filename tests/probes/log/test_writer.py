@@ -81,6 +81,19 @@ def test_regimes_are_written(tmp_path):
     assert run.layer_summary()[["regime_0", "regime_1", "regime_4"]].to_numpy().tolist() == [[1, 1, 1]]
 
 
+@pytest.mark.parametrize("precision", ["full", "10bit"])
+def test_numbers_rounded_to_ten_bits_leave_no_regime_open(tmp_path, precision):
+    """One posterior for every input, whose mean, variance and KL say that it is frozen; rounded, they are no
+    Gaussian's to the precision of float32, and one's to theirs.
+    """
+    rng = np.random.default_rng(0)
+    mean, variance = rng.uniform(-1, 1, 200), rng.uniform(0.5, 0.9, 200)
+    with Recorder(tmp_path / "run", [{"name": "a", "neurons": 200}], precision=precision) as recorder:
+        kl = 0.5 * (mean**2 + variance - 1 - np.log(variance))
+        recorder.record(0, 0, mean=mean, variance=variance, kl=kl)
+    assert probes.Run(tmp_path / "run").at(0)["regime"].tolist() == [6] * 200
+
+
 def test_the_floor_of_a_regime_counts_the_layers_dimensions(tmp_path):
     """Under phi 0.95 the floor is 0.3216 nats a dimension: a KL of 1.30 is a dead neuron's of four, not of
     one.
