@@ -315,8 +315,9 @@ def test_bad_calls_name_the_fault():
         moments(given["mu"][:, :, 0], given["sigma"])
     with pytest.raises(ValueError, match="does not fit"):
         moments(given["mu"], given["sigma"][:, :3])
-    with pytest.raises(ValueError, match="one KL an input"):
-        moments(given["mu"], given["sigma"], kl=torch.zeros(7))
+    for shape in ((7,), (96, 7, 1), (97, 7), (96, 8), (7, 96), (1, 7), (96, 1)):  # some of which would fit
+        with pytest.raises(ValueError, match=r"one KL an input and neuron is \(96, 7\)"):
+            moments(given["mu"], given["sigma"], kl=torch.zeros(shape))
     with pytest.raises(ValueError, match="previous_mu and previous_sigma"):
         moments(given["mu"], given["sigma"], phi=given["phi"])
     for left_out in ("previous_mu", "previous_sigma"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import streamlit as st
@@ -11,6 +11,18 @@ from streamlit.testing.v1 import AppTest
 
 from pages.shell.session import url
 from pages.shell.session.url import Pin
+
+
+class Params(dict[str, str]):
+    """The query outside of an app. sent: what it was set to, one after the other."""
+
+    sent: ClassVar[list[dict[str, str]]] = []
+    to_dict = dict.copy
+
+    def from_dict(self, values: dict[str, str]) -> None:
+        self.sent.append(dict(values))
+        self.clear()
+        self.update(values)
 
 
 def script() -> None:
@@ -56,6 +68,72 @@ def test_a_choice_that_is_none_is_told_once_and_falls_back() -> None:
     assert "The link asks for letter “z”, which this run does not have. Shown instead: a." in texts(app)
     assert address(app) == {}
     assert not app.run().warning
+
+
+def fields() -> None:
+    """Draws tabs and a text field, whose content removes the number of a page."""
+    import streamlit as st
+
+    from pages.shell.session import url
+
+    url.sync()
+    found = st.session_state
+    for name, tab in zip(("one", "two", "three"), url.tabs("detail", ["one", "two", "three"]), strict=True):
+        tab.write(f"what {name} says")
+    found["text"] = url.text("Find", "find", clears=("count", "earlier"))
+
+
+def of_fields(**keys: str) -> AppTest:
+    app = AppTest.from_function(fields, default_timeout=30)
+    for key, value in keys.items():
+        app.query_params[key] = value
+    return app.run()
+
+
+def open_tab(app: AppTest) -> int:
+    """Place of the tab that a browser opens."""
+    [container] = app.get("tab_container")
+    return int(container.proto.tab_container.default_tab_index)
+
+
+@pytest.mark.parametrize(("detail", "opened"), [("", 0), ("one", 0), ("two", 1), ("three", 2)])
+def test_the_tab_of_the_address_is_open_and_the_first_without_one(detail: str, opened: int) -> None:
+    app = of_fields(**({"detail": detail} if detail else {}))
+    assert not app.warning
+    assert open_tab(app) == opened
+
+
+def test_a_tab_that_is_none_is_told_once_and_the_first_is_open() -> None:
+    app = of_fields(detail="four")
+    assert "The link asks for the tab “four”, which this run does not have. Shown instead: one." in texts(app)
+    assert open_tab(app) == 0
+    assert address(app) == {}
+    assert not app.run().warning
+
+
+def test_another_tab_stands_in_the_address_and_the_first_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a browser does when a tab is clicked: it sets the tabs' value, and the page is told."""
+    told: list[Any] = []
+    monkeypatch.setattr(st, "query_params", Params(run="one"))
+    monkeypatch.setattr(st, "session_state", {})
+    monkeypatch.setattr(st, "tabs", lambda names, *, key, on_change, default: told.append((key, on_change)))
+    for chosen, expected in (("two", "two"), ("three", "three"), ("one", None)):
+        url.tabs("detail", ["one", "two", "three"])
+        key, changed = told[-1]
+        st.session_state[key] = chosen
+        changed()
+        assert st.query_params.get("detail") == expected
+
+
+def test_a_text_stands_in_the_address_without_its_spaces_and_clears_what_it_is_to() -> None:
+    app = of_fields(find="kl>0", count="7", run="one")
+    assert (app.text_input[0].value, app.session_state["text"]) == ("kl>0", "kl>0")
+    app.text_input[0].set_value("  mean<1 ").run()
+    assert app.session_state["text"] == "mean<1"
+    assert address(app) == {"find": "mean<1", "run": "one"}
+    app.text_input[0].set_value(" ").run()
+    assert app.session_state["text"] == ""
+    assert address(app) == {"run": "one"}
 
 
 @pytest.mark.parametrize(
@@ -187,15 +265,7 @@ def test_text_of_a_run_is_one_line_without_markdown_or_links() -> None:
 
 def test_several_keys_are_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[dict[str, str]] = []
-
-    class Params(dict[str, str]):
-        to_dict = dict.copy
-
-        def from_dict(self, values: dict[str, str]) -> None:
-            sent.append(dict(values))
-            self.clear()
-            self.update(values)
-
+    monkeypatch.setattr(Params, "sent", sent)
     monkeypatch.setattr(st, "query_params", Params(run="one", step="3", find="kl>0"))
     monkeypatch.setattr(st, "session_state", {"_url": {"find": "kl>0"}})
     url.put_all({"find": None, "neurons": "1:2", "step": 4})
@@ -208,13 +278,6 @@ def test_several_keys_are_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_link_to_another_run_forgets_what_names_parts_of_the_one_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Params(dict[str, str]):
-        to_dict = dict.copy
-
-        def from_dict(self, values: dict[str, str]) -> None:
-            self.clear()
-            self.update(values)
-
     saved = {"run": "one", "step": "3", "layer": "layer 2", "neurons": "1:2", "find": "kl>0", "pin": "1:4"}
     monkeypatch.setattr(st, "session_state", {"_url": dict(saved)})
     monkeypatch.setattr(st, "query_params", Params(run="two", step="7"))
