@@ -45,7 +45,10 @@ COPY = ROOT / "build" / "mutation"
 FOUND = ROOT / "build" / "mutation.jsonl"
 REASONS = Path(__file__).with_name("reasons.toml")
 DOCUMENT = ROOT / "docs" / "mutation.md"
-LIBRARIES = ("numpy", "pandas", "pyarrow.parquet", "torch", "scipy.stats", "hypothesis", "pytest", "duckdb")
+LIBRARIES = (
+    "numpy", "pandas", "pyarrow.parquet", "torch", "scipy.stats", "hypothesis", "pytest", "duckdb",
+    "streamlit.testing.v1",
+)  # fmt: skip
 """Loaded before the processes of the tests part from this one."""
 
 OPTIONS = (

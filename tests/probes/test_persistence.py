@@ -393,6 +393,21 @@ def test_an_interval_needs_two_blocks_that_carry_the_slope():
     assert all(value.isnan().all() for name, value in nothing.items() if name != "persistence_blocks")
 
 
+def test_of_one_series_ids_are_not_asked_for_and_not_looked_at():
+    """A loop may hand its ids on to statistics of all series as one."""
+    current, previous, ids = pairs([0.3, 0.9])
+    block = torch.arange(128) // 8
+    for expected, found in (
+        (Pairs().update(current, previous), Pairs().update(current, previous, ids)),
+        (
+            BlockPairs(1, 16).update(current, previous, block=block),
+            BlockPairs(1, 16).update(current, previous, ids, block=block),
+        ),
+    ):
+        for name, value in expected.result().items():
+            torch.testing.assert_close(found.result()[name], value, rtol=0, atol=0, msg=name)
+
+
 def test_two_blocks_leave_one_degree_of_freedom():
     """y = x + e with e = 1, -1 | -1, 1 and x = 1, -1 | 1, -1: scores 2 and -2 of Σ x² = 4."""
     x, y = column(1.0, -1.0, 1.0, -1.0), column(2.0, -2.0, 0.0, 0.0)

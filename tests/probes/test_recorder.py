@@ -289,6 +289,52 @@ def test_targets_of_an_origin_cover_as_many_positions_as_32_bits_hold(tmp_path):
     assert probes.Run(tmp_path / "run").origin_scores()["span"].tolist() == [2**31 - 1] * 2
 
 
+def test_numbers_of_a_whole_layer_stand_beside_its_rows(tmp_path):
+    with Recorder(tmp_path / "run", LAYER) as recorder:
+        recorder.record(0, 0, kl=[1, 2, 3], joint_kl=7.0)
+        recorder.record_block(
+            [1, 2], 0, {"kl": np.ones((2, 3)), "joint_kl": [8.0, 9.0], "coupling": [0.5, 1.5]}
+        )
+        for call, words in (
+            (
+                lambda: recorder.record(3, 0, kl=[1, 2, 3], joint_kl=[7.0, 8.0, 9.0]),
+                r"\(3,\).*must be one number",
+            ),
+            (
+                lambda: recorder.record_block([3, 4], 0, {"kl": np.ones((2, 3)), "joint_kl": [7.0] * 3}),
+                r"has shape \(3,\); it must be \(2,\)",
+            ),
+            (
+                lambda: recorder.record_block([3, 4], 0, {"kl": np.ones((2, 3)), "joint_kl": 7.0}),
+                r"has shape \(\); it is of the whole layer and must be \(2,\)",
+            ),
+        ):
+            with pytest.raises(
+                ValueError, match=f"joint_kl of layer 'only' {words}" if "has" in words else words
+            ):
+                call()
+    found = probes.Run(tmp_path / "run").layer_summary()
+    assert found["layer_joint_kl"].tolist() == [7, 8, 9]
+    np.testing.assert_array_equal(found["layer_coupling"], [np.nan, 0.5, 1.5])
+
+
+def test_a_probe_of_another_family_is_told_which_call_takes_it(tmp_path):
+    layers = [
+        {"name": "coin", "neurons": 2, "family": "bernoulli"},
+        {"name": "book", "neurons": 2, "family": "codes", "prior": "unknown"},
+    ]
+    with Recorder(tmp_path / "run", layers) as recorder:
+        for layer, takes in (("coin", "takes probability$"), ("book", "of a code book nothing$")):
+            with pytest.raises(ValueError, match=f"probe of layer '{layer}': .*{takes}"):
+                recorder.probe(0, layer, np.ones((1, 2)), np.ones((1, 2)))
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, "folder"), ("", "folder"), ("baseline", "baseline")])
+def test_a_run_is_called_as_asked_for_or_as_its_folder(tmp_path, given, kept):
+    Recorder(tmp_path / "folder", LAYER, name=given).close()
+    assert probes.Run(tmp_path / "folder").manifest["name"] == kept
+
+
 def test_max_gb_counts_thousands_of_millions_of_bytes(tmp_path):
     """3 neurons with one statistic: (3 + 8) x 3.8 B a step, so 23,923 steps in a million bytes."""
     with Recorder(tmp_path / "run", LAYER, max_gb=0.001) as recorder:

@@ -171,6 +171,17 @@ def test_final_status(error, status):
     assert manifest.final_status(error) == status
 
 
+def test_layers_may_take_half_of_a_manifest(monkeypatch):
+    """The rest is left to what comes while training goes on."""
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    size = len(manifest.text(new() | {"config": {}}))
+    monkeypatch.setattr(manifest, "JSON_BYTES", 2 * size)
+    new(about="a configuration is counted elsewhere")
+    monkeypatch.setattr(manifest, "JSON_BYTES", 2 * (size - 1))
+    with pytest.raises(ValueError, match=r"the layers take 0\.0 MB in run\.json.*in fewer words"):
+        new()
+
+
 @pytest.mark.parametrize("count", [1, 2, 31, 32, 33, 500, 10_000])
 def test_a_sparkline_is_short_even_and_keeps_both_ends(count):
     series = []
@@ -234,6 +245,13 @@ def test_scores_are_the_last_and_sparklines_the_first_twelve_series():
     assert list(state["sparklines"]) == ["train/nll", "test/nll", *(f"train/s{i:02}" for i in range(10))]
     assert state["sparklines"]["test/nll"][-1] == [3, 1.0]  # one that is there goes on
     assert len(state["scores"]) == 22
+
+
+def test_the_time_of_training_is_that_of_the_last_score():
+    state = new()
+    for rows, elapsed in (([1], 0.5), ([2, 7], 3.5)):
+        manifest.note_scalars(state, scalars_table([(step, "train", "nll", 1.0) for step in rows]))
+        assert state["elapsed"] == elapsed
 
 
 def test_one_writer_a_run(tmp_path):

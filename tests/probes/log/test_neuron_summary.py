@@ -142,6 +142,16 @@ def test_a_run_that_goes_on_has_none_until_it_ends_again(run):
     assert check(run) == []
 
 
+@pytest.mark.parametrize("changed", [{"count": 601}, {"first": 1}, {"last": 600}])
+def test_one_from_before_the_last_rows_came_is_not_taken(run, changed):
+    """A recorder that goes on in the same session: a kill leaves the manifest without a new summary."""
+    storage = open_folder(run)
+    state = manifest.read(storage)
+    assert neuron_summary.is_current(storage, state)
+    state["steps"] = state["steps"] | changed
+    assert not neuron_summary.is_current(storage, state)
+
+
 def test_one_of_other_rows_is_not_taken_and_compact_writes_it_anew(run):
     old = (run / neuron_summary.FILE).read_bytes()
     with Recorder.resume(run, 99) as recorder:
