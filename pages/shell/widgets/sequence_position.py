@@ -58,6 +58,7 @@ def moved(context: RunContext, found: dict[int, data.Path], t: int, quantity: st
     head = entry.label if quantity in ("kl", "change") else f"change of {entry.label.lower()}"
     classes = [path.shares is not None for path in found.values() if path.has(quantity)]
     held = "class" if all(classes) else "m or class" if any(classes) else "m"
+    held = "picked" if quantity == "picked" else held
     columns = {"moved": head, "before": f"{held} at t − 1", "after": f"{held} at t"}
     table = data.named_rows(shown).rename(columns=columns)
     pick(context, shown, table, "moved_rows", f"Neurons that moved most at position {t}")
