@@ -53,6 +53,11 @@ def moved(context: RunContext, found: dict[int, data.Path], t: int, quantity: st
     at.
     """
     rows = data.moved(context, found, t, quantity)
+    if quantity == "picked":
+        rows = rows[rows["moved"] != 0].reset_index(drop=True)
+        if rows.empty:
+            st.caption("The same code was picked as before.")
+            return
     shown = rows.head(data.RANKED)
     entry = data.QUANTITIES[quantity]
     head = entry.label if quantity in ("kl", "change") else f"change of {entry.label.lower()}"
