@@ -52,7 +52,7 @@ with st.sidebar:
     frame.link_to_reference()
 labels = data.labels(context, length)
 table = data.predictions(context, at)
-t = sequence_controls.position(length, table)
+t = sequence_controls.position(length, table, found)
 chosen = state.chosen_neuron(context)
 shown_layer, neuron = chosen if chosen and chosen[0] in found else (layer, data.first_neuron(found, layer))
 path = found[shown_layer]

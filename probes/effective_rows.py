@@ -9,6 +9,8 @@ for a variance in the denominator; it sees a memory of any shape, and needs seve
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -19,13 +21,24 @@ TINY = 1e-30
 LEAST_SEQUENCES = 5  # that the second way needs: its denominator has B - 1 degrees of freedom
 
 
+class _Piece(NamedTuple):
+    """Of R sequences the sums (5, R, N, K) of x, its squares, products of neighbours, x that has a
+    predecessor, x that has a successor; positions and pairs (2, R); the first and the last x (R, N, K), and
+    which are there.
+    """
+
+    sums: Tensor
+    lengths: Tensor
+    first: tuple[Tensor, Tensor]
+    last: tuple[Tensor, Tensor]
+
+
 class EffectiveRows:
     """Counts over updates of sequences: the same number however they are batched."""
 
     def __init__(self) -> None:
         self._base: Tensor | None = None
-        self._parts: list[Tensor] = []  # (5, R, N, K): see `update`
-        self._lengths: list[Tensor] = []  # (2, R)
+        self._pieces: list[_Piece] = []
 
     @torch.no_grad()
     def update(self, mean: Tensor, mask: Tensor | None = None, draws: int = 1) -> EffectiveRows:
@@ -45,8 +58,39 @@ class EffectiveRows:
         EffectiveRows
             Itself.
         """
-        x = mean.detach()[::draws].transpose(0, 1).float()  # time first, as it mostly lies in memory
-        there = x.new_ones(x.shape[:2]) if mask is None else mask[::draws].T.float()
+        self._pieces.append(self._piece(mean[::draws], None if mask is None else mask[::draws]))
+        return self
+
+    @torch.no_grad()
+    def extend(self, mean: Tensor, mask: Tensor | None = None) -> EffectiveRows:
+        """Add the next T positions of the R sequences of the call before; new sequences, where it had not R.
+
+        Parameters
+        ----------
+        mean, mask
+            As of `update`.
+
+        Returns
+        -------
+        EffectiveRows
+            Itself: the same number as one `update` with all positions.
+        """
+        piece = self._piece(mean, mask)
+        if self._pieces and len(self._pieces[-1].last[1]) == len(mean):
+            before = self._pieces.pop()
+            (earlier, was), (later, there) = before.last, piece.first
+            pair = was * there
+            joint = pair[:, None, None]
+            piece.sums[2:] += torch.stack([earlier * later * joint, later * joint, earlier * joint])
+            piece.lengths[1] += pair
+            piece = _Piece(before.sums + piece.sums, before.lengths + piece.lengths, before.first, piece.last)
+        self._pieces.append(piece)
+        return self
+
+    def _piece(self, mean: Tensor, mask: Tensor | None) -> _Piece:
+        """Sums around one base."""
+        x = mean.detach().transpose(0, 1).float()  # time first, as it mostly lies in memory
+        there = x.new_ones(x.shape[:2]) if mask is None else mask.T.float()
         pairs = there[1:] * there[:-1]
         if self._base is None:
             self._base = (x[:, :BASE] * there[:, :BASE, None, None]).nan_to_num().sum((0, 1))
@@ -61,9 +105,9 @@ class EffectiveRows:
         else:
             joint = pairs[..., None, None]
             total, later, earlier = x.sum(0), (x[1:] * joint).sum(0), (x[:-1] * joint).sum(0)
-        self._parts.append(torch.stack([total, x.square_().sum(0), product, later, earlier]))
-        self._lengths.append(torch.stack([there.sum(0), pairs.sum(0)]))
-        return self
+        ends = [(x[at].clone(), there[at]) for at in (0, -1)]
+        sums = torch.stack([total, x.square_().sum(0), product, later, earlier])
+        return _Piece(sums, torch.stack([there.sum(0), pairs.sum(0)]), *ends)
 
     def result(self) -> Tensor:
         """The number of each neuron, a mean over its dimensions.
@@ -78,10 +122,10 @@ class EffectiveRows:
         ValueError
             Before the first update.
         """
-        if not self._parts:
+        if not self._pieces:
             raise ValueError("no sequences yet: update first")
-        total, square, product, later, earlier = torch.cat(self._parts, 1)
-        length, pairs = torch.cat(self._lengths, 1)
+        total, square, product, later, earlier = torch.cat([piece.sums for piece in self._pieces], 1)
+        length, pairs = torch.cat([piece.lengths for piece in self._pieces], 1)
         count, sequences = length.sum().clamp_min(1), (length > 0).sum()
         mu = total.sum(0) / count
         n, m = length[:, None, None], pairs[:, None, None]

@@ -288,7 +288,7 @@ def _standardised(values: Floats) -> Floats:
     """(T, N) with mean 0 and sum of squares 1; NaN of what is constant."""
     centred = values - values.mean(0)
     size = np.sqrt(np.square(centred).sum(0))
-    return centred / np.where(size > 1e-9 * np.abs(values).max(initial=1e-30), size, np.nan)
+    return centred / np.where(size > 1e-9 * np.abs(values).max(0, initial=1e-30), size, np.nan)
 
 
 def _shifted(column: Floats, neurons: Floats) -> Floats:

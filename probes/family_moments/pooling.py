@@ -121,7 +121,8 @@ class FamilyMoments:
             Whether `kl` is of one draw a row: its standard error is recorded, its active share not.
         positions
             T, where rows are sequences of T positions each, which depend on each other: `rows` is then what
-            they are worth (`probes.effective_rows`), by the course of the parameters.
+            they are worth (`probes.effective_rows`), by the course of the parameters. 1: rows are the next
+            positions of the sequences of the update before.
 
         Returns
         -------
@@ -163,7 +164,8 @@ class FamilyMoments:
         if positions is not None:
             self._effective = self._effective or EffectiveRows()
             there = None if mask is None else mask.unflatten(0, (-1, positions))
-            self._effective.update(_course(self.family, parameters).unflatten(0, (-1, positions)), there)
+            add = self._effective.update if positions > 1 else self._effective.extend
+            add(_course(self.family, parameters).unflatten(0, (-1, positions)), there)
         self._shared = shared
         self._pooled = pooled if self._pooled is None else self._pooled.merged(pooled)
         return self

@@ -47,7 +47,7 @@ from probes.watching.posterior_source import FoundLayer, NotReadable
 from probes.watching.probing import of_inputs, parameters_of_inputs, untouched
 from probes.watching.ranked_buffer import RankedBuffer
 from probes.watching.ranks import Meeting, Ranks, RanksLostError, is_together
-from probes.watching.sequence_paths import family_path_of, path_of
+from probes.watching.sequence_paths import code_path_of, family_path_of, path_of
 from probes.watching.sequences import ProbeSequence
 from probes.watching.shares import (
     TOGETHER,
@@ -592,7 +592,8 @@ class Recording:
         Stored are, of each neuron at each position, the posterior's mean and standard deviation (averaged
         over its latent dimensions), and the KL under the prior that is known, else null (`Run.sequence`); of
         families that are no Gaussian their parameters, such as the probability of each class
-        (`Run.sequence_parameters`). The picks of a code book have no distribution at a position.
+        (`Run.sequence_parameters`); of a code book which code was picked at each position, as m = 1 of it and
+        0 of the others.
         Where the model cannot be run on it, or does not give a posterior for each position, a warning says
         so, `lost` counts it, and training goes on.
         """
@@ -619,7 +620,9 @@ class Recording:
                 for layer in recorder.layers:
                     if (observed := found.get(layer["name"])) is not None:
                         known = layer.get("prior") != "unknown"
-                        if isinstance(observed, FamilyObserved):
+                        if isinstance(observed, FamilyObserved) and observed.family == "codes":
+                            recorder.sequence(self._step, layer["name"], **code_path_of(observed))
+                        elif isinstance(observed, FamilyObserved):
                             path = family_path_of(observed, known)
                             recorder.sequence_parameters(self._step, layer["name"], **path)
                         else:

@@ -267,13 +267,13 @@ class FullSums:
     """Sums of a Gaussian's marginals, and its joint KL."""
 
     def __init__(self) -> None:
-        self.marginals: Moments = Moments()
+        self._marginals: Moments | None = None
         self._joint: Tensor | None = None
         self._rows: Tensor | float = 0.0
 
     def update(self, observed: FullObserved, shared: bool) -> None:
         """One batch."""
-        self.marginals = updated(self.marginals, observed.marginals, shared)
+        self._marginals = updated(self._marginals, observed.marginals, shared)
         joint, mask = observed.joint_kl, observed.marginals.mask
         if joint is None:
             return
@@ -281,6 +281,13 @@ class FullSums:
         total = (torch.where(weights > 0, joint, 0) * weights).sum()
         self._joint = total if self._joint is None else self._joint + total
         self._rows = self._rows + weights.sum()
+
+    @property
+    def marginals(self) -> Moments:
+        """Sums of the neurons, each for itself. Raises ValueError before the first batch."""
+        if self._marginals is None:
+            raise ValueError("no batch yet: update first")
+        return self._marginals
 
     def sufficient_statistics(self) -> dict[str, Tensor]:
         """Those of the marginals, and `JOINT`, ()."""

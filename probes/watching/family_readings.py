@@ -279,13 +279,13 @@ def read_posterior(
     """
     base = unwrapped(q)
     if is_joint(q):
-        return _read_joint(q, prior, mask)
+        return _read_joint(q, prior, mask, layout)
     try:
         found = _as_generic(base) if _is_normal(base) else read_distribution(q)
     except (ValueError, NotImplementedError) as error:
         raise NotReadable(str(error)) from error
     if found.family == "generic" and isinstance(prior, Distribution) and unwrapped(prior).event_shape:
-        return _read_joint(q, prior, mask)
+        return _read_joint(q, prior, mask, layout)
     family, parameters = found.family, dict(found.parameters)
     first = next(iter(parameters.values()))
     lead = first.dim() - int(family in CLASSED)
@@ -401,8 +401,13 @@ class CodeReader:
         )
 
 
-def _read_joint(q: Distribution, prior: Any, mask: Tensor | None) -> Read:
+def _read_joint(q: Distribution, prior: Any, mask: Tensor | None, layout: Layout | None) -> Read:
     """A distribution whose components share one density, such as a flow: by draws of it."""
+    if layout == "sequences":
+        raise NotReadable(
+            f"the {type(q).__name__} is recorded by draws, which have no layout 'sequences': leave it"
+            " out, and positions count as independent inputs"
+        )
     with torch.no_grad(), draws(q), drawing():
         z = q.sample((SAMPLES_OF_A_FLOW,))
         if z.dim() not in (2, 3):
@@ -434,7 +439,10 @@ def _kept(value: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class FullReader:
-    """How a full covariance becomes a batch: mean and sd of marginals, joint KL, the prior's, mask."""
+    """How a full covariance becomes a batch: mean and sd of marginals, joint KL, the prior's, mask.
+
+    layout: "rows" or "sequences".
+    """
 
     layout: Layout = "rows"
 
@@ -450,12 +458,21 @@ class FullReader:
 
         counted = None if mask is None else mask_rows(mask, mu.shape, self.layout)
         marginals = Observed(
-            mu.reshape(-1, width, 1), rows(sigma), None, rows(prior_mu), rows(prior_sigma), None, counted
+            mu.reshape(-1, width, 1),
+            rows(sigma),
+            None,
+            rows(prior_mu),
+            rows(prior_sigma),
+            None,
+            counted,
+            positions=positions_of(mu.shape, self.layout),
         )
         return FullObserved(marginals, None if joint is None else joint.reshape(-1))
 
 
-def read_full(q: Any, prior: Any = None, mask: Tensor | None = None) -> tuple[FullReader, Taken]:
+def read_full(
+    q: Any, prior: Any = None, mask: Tensor | None = None, layout: Layout | None = None
+) -> tuple[FullReader, Taken]:
     """A Gaussian with correlated components: its marginals, and the KL of the whole from its prior.
 
     Parameters
@@ -466,6 +483,8 @@ def read_full(q: Any, prior: Any = None, mask: Tensor | None = None) -> tuple[Fu
         A Gaussian; None: Normal(0, 1) for each component; "unknown".
     mask
         As of `probes.observe`.
+    layout
+        "sequences", or another: the last axis are the neurons.
 
     Raises
     ------
@@ -484,7 +503,8 @@ def read_full(q: Any, prior: Any = None, mask: Tensor | None = None) -> tuple[Fu
             base = unwrapped(given)
             m, s = base.loc, base.stddev
     kept = None if isinstance(prior, str) else joint
-    return FullReader(), (_kept(mu), _kept(sigma), kept, m, s, mask)
+    reader = FullReader("sequences" if layout == "sequences" else "rows")
+    return reader, (_kept(mu), _kept(sigma), kept, m, s, mask)
 
 
 __all__ = [

@@ -199,7 +199,8 @@ def observed_source(name: str, reading: Reading, observed: AnyObserved) -> Poste
     kind: Any = FamilySource if isinstance(read, AnyReader) else PosteriorSource
     source: PosteriorSource = kind(
         name, name, "observe", Slot(), "handed over by probes.observe", RANK_OBSERVED,
-        layout="neurons", origins=STATED, map=reading.map,
+        layout="sequences" if reading.layout == "sequences" else "neurons", origins=STATED,
+        map=reading.map, stated_layout=reading.layout,
     )  # fmt: skip
     if isinstance(source, FamilySource):
         source = replace(source, reader=read, layout=getattr(read, "layout", "rows"))
@@ -280,7 +281,7 @@ def distribution_at(value: Any, slot: Slot, split: int | None = None) -> Distrib
 def read_any(q: Distribution, prior: Any, layout: Layout | None, mask: Tensor | None) -> Read:
     """`read_posterior`, of a Gaussian with correlated components too."""
     if is_full_gaussian(q):
-        return Read(*read_full(q, prior, mask), None)
+        return Read(*read_full(q, prior, mask, layout), None)
     return read_posterior(q, prior, layout=layout, mask=mask)
 
 

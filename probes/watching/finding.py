@@ -90,6 +90,7 @@ from probes.watching.posterior_source import (
     Slot,
     Taken,
     UnknownPrior,
+    positions_of,
     prior_tensors,
 )
 from probes.watching.predictions import MAY_BE_PREDICTED
@@ -116,6 +117,13 @@ PADDED = (
     "ASSUMED that every position counts, though the model was called with {mask}: leave padding out with"
     " parts={{...: probes.Part(..., mask={mask!r})}}, or probes.observe(name, mu, sigma, mask=...)"
 )
+REPEATED = (
+    "ASSUMED that the rows of its {calls} calls of a step are independent inputs: where they are positions of"
+    " the same sequences they are worth fewer, which layout='sequences' says, in observe or in a part;"
+    " layout='bn' says that they are not"
+)
+IN_TURN = "; its {calls} calls of a step are positions of the same sequences, a row a sequence"
+REPEATS = 5  # calls for each of the model's from which it may be a loop over positions
 MASKS = re.compile(r"(^|_)(mask|masks|padding|pad|len|lens|lengths?)($|_)")
 """Arguments that say which positions of a sequence count."""
 NOT_READ = (
@@ -150,7 +158,8 @@ class Candidate:
     """A posterior found before the first step. `tensors`, its first ones, are kept so that their addresses
     stay theirs; of later ones the sums alone. `prior`: its prior's first mean. `given`: whether it came with
     a prior. `failures`: why batches after the first were not read. `kept`: what it was, where it waits for
-    its prior. `moves`: whether it varies with its input or is trained. `made_with`: `graph_uses.made_with`.
+    its prior. `calls`: of the first step. `moves`: whether it varies with its input or is trained.
+    `made_with`: `graph_uses.made_with`.
     `placed`, `digests`: what tells, of several processes, which share of it this one has; of each batch.
     """
 
@@ -161,6 +170,7 @@ class Candidate:
     failures: list[str] = dataclass_field(default_factory=list)
     kept: Kept = dataclass_field(default_factory=Kept)
     prior: Tensor | None = None
+    calls: int = 1
     moves: bool = True
     made_with: frozenset[int] = frozenset()
     placed: Placed | None = None
@@ -177,6 +187,11 @@ class Candidate:
         pool = pool_for(observed, shared=source.of != "activations")
         pool.add_observed(observed)
         return cls(source, tensors, pool, observed.has_prior)
+
+    @property
+    def positions(self) -> int | None:
+        """Of its first batch, as of `Observed`."""
+        return positions_of(self.tensors[0].shape, self.source.layout or "rows") if self.tensors else None
 
     @property
     def kind_of_prior(self) -> str:
@@ -300,7 +315,7 @@ class Finder:
         self._refused: dict[tuple[str, int], str] = {}  # why a candidate cannot be read as it is used
         self._uses: dict[tuple[str, int], set[str]] = {}  # what candidates go through
         self._widths = _widths(model)
-        self._given: set[tuple[str, ...]] = set()  # which arguments the model was called with
+        self._given: Counter[tuple[str, ...]] = Counter()  # which arguments the model was called with
         self._masks: dict[str, torch.Size] = {}  # those that may say which positions count
         self._calls: RemovableHandle | None = None
         self._batches: list[str | None] = []  # digests of what the model was called with
@@ -440,11 +455,11 @@ class Finder:
         if prior is None:
             return reading
         if isinstance(prior, UnknownPrior):
-            return Reading(reading.read, reading.taken, unknown_prior=True)
+            return Reading(reading.read, reading.taken, unknown_prior=True, layout=reading.layout)
         if not is_gaussian_reader(reading.read):
             under: Any = reading.read
-            return Reading(UnderPrior(under, prior, self.model), reading.taken)
-        return Reading(partial(_under, reading.read, prior, self.model), reading.taken)
+            return Reading(UnderPrior(under, prior, self.model), reading.taken, layout=reading.layout)
+        return Reading(partial(_under, reading.read, prior, self.model), reading.taken, layout=reading.layout)
 
     def _observe_candidate(self, name: str, reading: Reading, made: Any) -> None:
         try:
@@ -455,6 +470,7 @@ class Finder:
             candidate = self._candidates.get((name, RANK_OBSERVED))
             if candidate is not None:
                 candidate.pool.add_observed(observed)
+                candidate.calls += 1
                 self._compare(candidate, _tensors_of(reading))
             elif observed.rows:  # else the next batch may have inputs
                 first = observed.mu if isinstance(observed, Observed) else reading.taken[0]
@@ -577,6 +593,7 @@ class Finder:
         self._link_priors(chosen)
         self._say_what_is_pooled(chosen)
         self._say_what_is_padded(chosen)
+        self._say_what_is_repeated(chosen)
         self._layers = {candidate.source.name: candidate.source for candidate in chosen}
         self._candidates = {}
         self._stop_looking()
@@ -634,6 +651,22 @@ class Finder:
             if mask is not None and source.layout != "channels":
                 why = f"{source.why}; {PADDED.format(mask=mask)}"
                 candidate.source = replace(source, why=why, padded=mask)
+
+    def _say_what_is_repeated(self, chosen: Sequence[Candidate]) -> None:
+        """Of what was called several times in a step, as a network that goes from position to position is."""
+        for candidate in chosen:
+            source, calls = candidate.source, candidate.calls
+            if source.layout == "sequences":
+                if calls > 1 and candidate.positions == 1:
+                    candidate.source = replace(source, why=source.why + IN_TURN.format(calls=calls))
+            elif (
+                calls >= REPEATS * max(1, self._given.total())
+                and source.of == "activations"
+                and source.family not in ("codes", "samples")
+                and source.stated_layout is None
+            ):
+                why = f"{source.why}; {REPEATED.format(calls=calls)}"
+                candidate.source = replace(source, why=why, repeated=calls)
 
     def _may_be_latent(self, candidate: Candidate) -> bool:
         """Not what neither varies with the input nor is trained, such as the base of a flow."""
@@ -1083,6 +1116,7 @@ class Finder:
 
     def _add(self, candidate: Candidate, taken: Taken) -> None:
         candidate.pool.add_observed(candidate.source.observed(taken))
+        candidate.calls += 1
         self._links.keep(candidate.kept, taken)
 
     def _with_stated_prior(self, source: PosteriorSource) -> PosteriorSource:
@@ -1098,7 +1132,7 @@ class Finder:
                 bound = inspect.signature(self.model.forward).bind_partial(*given[0], **given[1]).arguments
             except (TypeError, ValueError):
                 return
-            self._given.add(tuple(name for name, value in bound.items() if _holds_tensors(value)))
+            self._given[tuple(name for name, value in bound.items() if _holds_tensors(value))] += 1
             self._masks |= {
                 name: value.shape
                 for name, value in bound.items()

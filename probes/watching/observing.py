@@ -83,8 +83,9 @@ def observe(
         (B,), or of all axes that are rows; False or 0 leaves a row out.
     layout
         What the axes of mu are, where it is not as above: "bn" (B, N); "btn" (B, T, N) or (T, B, N),
-        positions are rows; "sequences" (B, T, N), so are they, and depend on each other; "rows" (..., N), so
-        are all axes but the last; "bnk" (B, N, K) and "bcx" (B, C,
+        positions are rows; "sequences" (B, T, N), so are they, and depend on each other, or (B, N) of one
+        call a position: the calls of a step that have as many rows are positions of the same B sequences, one
+        after the other; "rows" (..., N), so are all axes but the last; "bnk" (B, N, K) and "bcx" (B, C,
         ``*X``), what follows the neurons are their dimensions; "bct" (B, C, ``*T``), a channel is a neuron, a
         position a row.
     tag
@@ -241,9 +242,8 @@ def _family_reading(name: str, q: Distribution, sigma: Any, prior: Any, mask: An
         read = read_any(q, prior, None if layout is None else stated_layout(layout), mask)
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         return Reading(partial(_refuse_distribution, name, q, error), ())
-    return Reading(
-        read.reader, read.taken, unknown_prior=prior == UNKNOWN if isinstance(prior, str) else False
-    )
+    unknown = prior == UNKNOWN if isinstance(prior, str) else False
+    return Reading(read.reader, read.taken, unknown_prior=unknown, layout=layout)
 
 
 def _given(name: str, how: str, values: tuple[Tensor | None, ...]) -> Reading:
@@ -402,7 +402,8 @@ def _deliver(name: str, why_not: str | None, reading: Reading, made: Any = None)
 def _reading(
     name: str, how: str, kept: tuple[Tensor | None, ...], apart: bool, behind: str | None = None
 ) -> Reading:
-    return Reading(partial(_read, name, how), kept, apart, how.endswith(UNKNOWN), behind)
+    read, stated = partial(_read, name, how), how.partition("|")[0] or None
+    return Reading(read, kept, apart, how.endswith(UNKNOWN), behind, stated)
 
 
 def _values(mu: Any, sigma: Any, prior: Any, previous: Any, mask: Any) -> list[Any]:

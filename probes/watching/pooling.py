@@ -46,6 +46,8 @@ class Reading:
         Whether the user says that the prior cannot be said.
     map
         That a Gaussian stands behind.
+    layout
+        As the user wrote it.
 
     Attributes
     ----------
@@ -54,7 +56,7 @@ class Reading:
         taken.
     """
 
-    __slots__ = ("_apart", "_versions", "made", "map", "read", "taken", "unknown_prior")
+    __slots__ = ("_apart", "_versions", "layout", "made", "map", "read", "taken", "unknown_prior")
 
     def __init__(
         self,
@@ -63,8 +65,10 @@ class Reading:
         apart: bool = False,
         unknown_prior: bool = False,
         map: str | None = None,
+        layout: str | None = None,
     ) -> None:
         self.read, self.taken, self.unknown_prior, self.map = read, taken, unknown_prior, map
+        self.layout = layout
         self._apart = apart
         self.made: Any = None
         self._versions: list[int] | None = None
@@ -151,7 +155,7 @@ def sums_of(steps: Sequence[Rows], poolable: bool = False) -> Sums:
     """
     first, count = steps[0], len(steps)
     observed = first.read(_joined([batch for step in steps for batch in step.batches]))
-    moments = updated(None, _beside(observed, count), first.shared)
+    moments = updated(None, _beside(observed, count), first.shared, len(first.batches))
     sums = moments.poolable() if poolable else moments.sufficient_statistics()
     return {
         name: value.expand(count) if value.dim() == 0 else value.unflatten(0, (count, -1))
@@ -265,18 +269,18 @@ class Pool:
     def _sum_up(self) -> None:
         rows, self._rows = self._rows, None
         if rows is not None:
-            self._update(rows.read(_joined(rows.batches)))
+            self._update(rows.read(_joined(rows.batches)), len(rows.batches))
 
-    def _update(self, observed: Observed) -> None:
-        self._moments = updated(self._moments, observed, self.shared)
+    def _update(self, observed: Observed, calls: int = 1) -> None:
+        self._moments = updated(self._moments, observed, self.shared, calls)
 
 
-def updated(moments: Moments | None, observed: Observed, shared: bool) -> Moments:
-    """Sums (None: of nothing) with one more batch."""
+def updated(moments: Moments | None, observed: Observed, shared: bool, calls: int = 1) -> Moments:
+    """Sums (None: of nothing) with one more batch, or those of several calls one after the other."""
     if moments is None:
         moments = Moments() if observed.positions is None else TokenMoments()
     if isinstance(moments, TokenMoments) and observed.positions is not None:
-        _count_effective(moments, observed, observed.positions)
+        _count_effective(moments, observed, observed.positions, calls)
     mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask, log_variance, _ = observed
     if sigma is None:
         return moments.update_plain(mu, log_variance=log_variance, shared=shared)
@@ -287,11 +291,24 @@ def updated(moments: Moments | None, observed: Observed, shared: bool) -> Moment
     )
 
 
-def _count_effective(moments: TokenMoments, observed: Observed, positions: int) -> None:
-    """What the positions of sequences are worth, by the course of the mean, in the units of its prior."""
+def _count_effective(moments: TokenMoments, observed: Observed, positions: int, calls: int) -> None:
+    """What the positions of sequences are worth, by the course of the mean, in the units of its prior.
+
+    Calls of one position each go on with the sequences of the calls before, those of more are whole ones.
+    """
     mean = observed.mu if observed.prior_mu is None else observed.mu.float() - observed.prior_mu
     if observed.prior_sigma is not None:
         mean = mean / observed.prior_sigma
-    sequences = (-1, positions)
-    mask = None if observed.mask is None else observed.mask.unflatten(0, sequences)
-    moments.effective.update(mean.unflatten(0, sequences), mask)
+    if positions > 1:
+        shape, add = (-1, positions), moments.effective.update
+        course, mask = (
+            None if value is None else value.unflatten(0, shape) for value in (mean, observed.mask)
+        )
+    else:
+        shape, add = (calls, -1), moments.effective.extend
+        course, mask = (
+            None if value is None else value.unflatten(0, shape).transpose(0, 1)
+            for value in (mean, observed.mask)
+        )
+    assert course is not None  # a posterior has a mean
+    add(course, mask)

@@ -65,13 +65,14 @@ LAYOUTS: dict[str, Layout] = {
 
 "bn": (B, N), a row an input. "btn": (B, T, N) or (T, B, N), a row a position. "rows": (..., N), all before
 the last axis are rows. "sequences": (B, T, N), a row a position, and the T positions of a sequence depend on
-each other: they are worth fewer inputs (`probes.effective_rows`). "bcx": (B, C, *X), a channel is a neuron
-and its positions are its latent dimensions. "bnk": (B, N, K), K latent dimensions a neuron. "bct": (B, C,
-*T), a channel is a neuron and a position a row.
+each other: they are worth fewer inputs (`probes.effective_rows`); or (B, N) of one call a position: the calls
+of a step that have as many rows are positions of the same B sequences, one after the other. "bcx": (B, C,
+*X), a channel is a neuron and its positions are its latent dimensions. "bnk": (B, N, K), K latent dimensions
+a neuron. "bct": (B, C, *T), a channel is a neuron and a position a row.
 """
 DIMENSIONS = {
     "bn": (1, 2), "btn": (3, 3), "bcx": (3, 9), "bnk": (3, 3), "bct": (3, 9), "rows": (1, 9),
-    "sequences": (3, 3),
+    "sequences": (2, 3),
 }  # fmt: skip
 """Fewest and most axes that a tensor of each layout has."""
 
@@ -109,7 +110,8 @@ class Observed(NamedTuple):
 
     previous (P, N, K): mu of the predecessors of the first P rows; mask (B,): rows that count. log_variance,
     of mu's shape, stands for sigma where there is nothing else: that spares two passes over the rows.
-    positions: T, where rows are B sequences of T positions each; None: rows are independent.
+    positions: T, where rows are B sequences of T positions each; 1: of one call a position, the next of B
+    sequences; None: rows are independent.
     """
 
     mu: Tensor
@@ -326,7 +328,8 @@ class PosteriorSource:
     stated_layout: as the user wrote it. is_prior: the prior of a posterior that stands elsewhere.
     prior_said: path of the modules that compute the prior. prior_like: its scale is made of what is read as
     the posterior's is. pooled: terms of the loss that are not kept apart. padded: argument that may say which
-    positions count, and was not used. map: of each component, that the Gaussian stands behind.
+    positions count, and was not used. repeated: calls of a step that may be positions. map: of each
+    component, that the Gaussian stands behind.
     """
 
     name: str
@@ -350,6 +353,7 @@ class PosteriorSource:
     prior_like: bool = False
     pooled: str | None = None
     padded: str | None = None
+    repeated: int | None = None
     map: str | None = None
 
     @property
@@ -579,7 +583,8 @@ class PosteriorSource:
             "origins": origins,
             "assumed": [said[part] for part, origin in origins.items() if origin == "assumed"]
             + ([f"one term of the loss ({self.pooled})"] if self.pooled else [])
-            + ([f"that every position counts ({self.padded} not used)"] if self.padded else []),
+            + ([f"that every position counts ({self.padded} not used)"] if self.padded else [])
+            + ([f"that the rows of its {self.repeated} calls are independent"] if self.repeated else []),
         }
 
     def _origins_of_parts(self) -> dict[str, Origin]:
@@ -644,8 +649,12 @@ def as_rows(value: Tensor, layout: Layout) -> Tensor:
 
 
 def positions_of(shape: torch.Size, layout: Layout) -> int | None:
-    """T of a mean of `shape` (B, T, N) whose rows are positions of sequences; None of independent rows."""
-    return shape[1] if layout == "sequences" and len(shape) == 3 else None
+    """T of a mean of `shape` whose rows are positions of B sequences, (B, T, N), or T = 1, (B, N), of which
+    the others come in other calls; None of independent rows.
+    """
+    if layout != "sequences" or len(shape) < 2:
+        return None
+    return shape[1] if len(shape) == 3 else 1
 
 
 def mask_rows(mask: Tensor, shape: torch.Size, layout: Layout) -> Tensor:

@@ -54,6 +54,36 @@ def family_path_of(observed: FamilyObserved, prior_known: bool) -> dict[str, NDA
     return {name: value.detach().float().cpu().numpy() for name, value in (shown | {"kl": kl}).items()}
 
 
+def code_path_of(observed: FamilyObserved) -> dict[str, NDArray[np.float32]]:
+    """What `Recorder.sequence` stores of the picks of a code book at T positions.
+
+    Parameters
+    ----------
+    observed
+        T picks; what is outside of the code book is none.
+
+    Returns
+    -------
+    dict
+        m, V, mu, sigma, kl, (T, codes) each: m = mu is 1 of the code that was picked and 0 of others, V and
+        sigma are 0, since a pick has no distribution, and KL is NaN.
+
+    Raises
+    ------
+    ValueError
+        For more than MOST_PARAMETERS numbers.
+    """
+    index, size = observed.parameters["index"].long(), observed.neurons[0]
+    if len(index) * size > MOST_PARAMETERS:
+        raise ValueError(
+            f"{len(index):,} positions of {size:,} codes take {len(index) * size:,} numbers,"
+            f" {MOST_PARAMETERS:,} at most are stored: hand over a shorter sequence"
+        )
+    picked = (index[:, None] == torch.arange(size, device=index.device)).cpu().numpy().astype(np.float32)
+    nothing = np.zeros_like(picked)
+    return {"m": picked, "V": nothing, "mu": picked, "sigma": nothing, "kl": np.full_like(picked, np.nan)}
+
+
 def _kl_of(observed: FamilyObserved) -> Tensor:
     """(T, N) nats: each position's of each neuron, NaN where none is known. Positions stand as neurons, so
     that it is the family's own closed form, or what came with the batch.

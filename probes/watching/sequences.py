@@ -98,7 +98,7 @@ class ProbeSequence:
         -------
         dict
             Layer -> one `Observed` or `FamilyObserved` of T rows; layers that have other rows, such as
-            weights, and code books, whose picks have no distribution at a position, are left out.
+            weights, are left out.
 
         Raises
         ------
@@ -107,11 +107,11 @@ class ProbeSequence:
         """
         if self.run is not None:
             self.run(model)
-            return _fitting(_with_posteriors(seen), len(self.contents))
+            return _fitting(_readable(seen), len(self.contents))
         found: dict[str, list[Posterior]] = {}
         for one in self.each:
             run_model(model, one)
-            for name, observed in _with_posteriors(seen).items():
+            for name, observed in _readable(seen).items():
                 found.setdefault(name, []).append(_last_row(observed[-1]))
             seen.clear()
         return _fitting(found, len(self.contents))
@@ -131,18 +131,18 @@ def _contents(tokens: Any) -> list[str]:
     return [json.dumps([float(f"{value:.4g}") for value in row]) for row in rows]
 
 
-def _with_posteriors(seen: Mapping[str, Sequence[AnyObserved]]) -> dict[str, list[Posterior]]:
-    """All but the picks of code books; of Gaussians with correlated components the marginals."""
-    found: dict[str, list[Posterior]] = {}
-    for name, observed in seen.items():
-        marginals = [one.marginals if isinstance(one, FullObserved) else one for one in observed]
-        kept = [one for one in marginals if isinstance(one, Observed) or one.family != "codes"]
-        if kept:
-            found[name] = kept
-    if seen and not found:
-        names = ", ".join(map(repr, seen))
-        raise ValueError(f"{names}: the picks of a code book have no distribution at a position")
-    return found
+def _readable(seen: Mapping[str, Sequence[AnyObserved]]) -> dict[str, list[Posterior]]:
+    """Of Gaussians with correlated components the marginals, of code books picks without padding's."""
+    return {name: list(map(_plain, observed)) for name, observed in seen.items()}
+
+
+def _plain(observed: AnyObserved) -> Posterior:
+    if isinstance(observed, FullObserved):
+        return observed.marginals
+    if isinstance(observed, FamilyObserved) and observed.family == "codes" and observed.mask is not None:
+        index = torch.where(observed.mask, observed.parameters["index"], -1)
+        return observed._replace(parameters={"index": index}, mask=None)
+    return observed
 
 
 def _last_row(observed: Posterior) -> Posterior:

@@ -62,10 +62,10 @@ class Part:
         assumed, unless the model speaks of a prior of its own.
     layout
         "bn" (B, N); "btn" (B, T, N) or (T, B, N), positions are rows; "sequences" (B, T, N), so are they, and
-        depend on each other; "rows" (..., N), so are all axes but
-        the last; "bnk" (B, N, K) and "bcx" (B, C, ``*X``), what follows the neurons are their dimensions;
-        "bct" (B, C, ``*T``), a channel is a neuron, a position a row. None: as the module that made the
-        tensor says.
+        depend on each other, or (B, N) of one call a position, where the calls of a step are positions of the
+        same B sequences; "rows" (..., N), so are all axes but the last; "bnk" (B, N, K) and "bcx" (B, C,
+        ``*X``), what follows the neurons are their dimensions; "bct" (B, C, ``*T``), a channel is a neuron, a
+        position a row. None: as the module that made the tensor says.
     then
         (mu, sigma) -> (mu, sigma): what the network does with them before it draws its sample.
     mask

@@ -150,3 +150,26 @@ def write_families(folder: Path, length: int = 96) -> Path:
             V = np.full((length, 2), 0.25)
             recorder.sequence(step, "z", m=m, V=V, mu=m, sigma=np.sqrt(V), kl=paid)
     return folder
+
+
+CODES, CODE_OF_ENDS = 24, 5
+
+
+def write_codes(folder: Path) -> Path:
+    """A code book along the text of `write_sequence`: code 5 at line's ends, codes 0 to 3 in turns elsewhere,
+    none at position 1.
+    """
+    layers = [{"name": "codes", "neurons": CODES, "family": "codes", "prior": "none"}]
+    picks = np.where([letter == "\n" for letter in TEXT], CODE_OF_ENDS, np.arange(LENGTH) // 3 % 4)
+    picks[1] = -1
+    picked = (picks[:, None] == np.arange(CODES)).astype(float)
+    with Recorder(folder, layers, config={"data": "made"}) as recorder:
+        recorder.inputs(0, [("position", letter) for letter in TEXT])
+        for step in (0, 8):
+            recorder.scalar(step, "loss", 1.0 - step / 10)
+            recorder.record(step, "codes", usage=picked.mean(0), information=np.zeros(CODES))
+            nothing = np.zeros_like(picked)
+            recorder.sequence(
+                step, "codes", m=picked, V=nothing, mu=picked, sigma=nothing, kl=nothing * np.nan
+            )
+    return folder

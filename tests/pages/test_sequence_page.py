@@ -12,12 +12,14 @@ import pandas as pd
 import pytest
 from planted import write_run
 from sequences import (
+    CODE_OF_ENDS,
     LENGTH,
     LINE_END,
     STEPS,
     TEXT,
     UPPER,
     add_continuations,
+    write_codes,
     write_families,
     write_sequence,
     write_signal,
@@ -42,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add_continuations(write_sequence(folder / "chords", contents=chords, data="chords:FILE"), notes[:8])
     write_sequence(folder / "words", contents=chords)
     write_families(folder / "families")
+    write_codes(folder / "codes")
     write_run(folder / "none")
     return folder
 
@@ -179,6 +182,10 @@ def test_a_foreign_model_s_sequence_has_the_same_page(open_page: Open, folder: P
     letters = [("position", letter) for letter in TEXT]
     write_sequence(folder / "foreign", contents=letters, predicted=False, kl=False)
     app = open_page("sequence", folder, run="foreign")
+    rows = Run(folder / "foreign").sequence()
+    m, V = (rows.pivot_table(index="t", columns=["layer", "neuron"], values=name) for name in ("m", "V"))
+    moved = (m.diff().abs() / np.sqrt(V)).sum(axis=1).to_numpy()
+    assert tokens(app)["chosen"] == 16 + int(np.argmax(moved[16:]))  # it opens where most moved
     assert "belief" in tokens(app)["title"] or tokens(app)["title"].startswith("m of")
     assert app.sidebar.selectbox(key="choose_quantity").options == ["Belief m", "Width √V"]
     assert "Measured half-life" in cards(app)
@@ -278,3 +285,31 @@ def test_the_replay_along_a_sequence_draws_the_gaussian_layers_alone(open_page: 
     app = open_page("replay", folder, run="families", over="sequence")
     header, _ = unpack(app, "replay")
     assert [layer["name"] for layer in header["layers"]] == ["z"]
+
+
+def test_without_predictions_the_page_opens_where_most_was_paid(open_page: Open, folder: Path) -> None:
+    write_sequence(folder / "unpredicted", predicted=False)
+    total = Run(folder / "unpredicted").sequence().groupby("t")["kl"].sum().to_numpy()
+    app = open_page("sequence", folder, run="unpredicted")
+    assert tokens(app)["chosen"] == 16 + int(np.argmax(total[16:]))
+
+
+def test_a_code_book_s_picks_stand_along_the_text(open_page: Open, folder: Path) -> None:
+    app = open_page("sequence", folder, run="codes", neurons=f"1:{CODE_OF_ENDS}", follows="line's end")
+    header, arrays = unpack(app, "heatmap")
+    assert (header["title"], header["rows"]) == ("Picks", 5)  # of the codes that were picked
+    cells = arrays["cells"].reshape(5, LENGTH)
+    ends = np.array([letter == "\n" for letter in TEXT])
+    row = cells[header["order"].index(CODE_OF_ENDS)]
+    assert (row == np.where(ends, 255, 1)).all()
+    assert not (cells[:, 1] > 1).any()
+    [picks] = [one for one in figures(app) if "Codes picked at" in one["layout"]["meta"]["alt"]]
+    assert numbers(picks["data"][1]["x"]).tolist() == np.flatnonzero(ends).tolist()
+    held = {label: card["value"] for label, card in cards(app).items()}
+    assert held["Picked"] == f"{ends.sum()} of {LENGTH}"
+    assert held["Codes"] == "5 of 24"
+    rows = table(app, "correlation")
+    assert rows["neuron"].iloc[0] == f"1:{CODE_OF_ENDS}"
+    assert rows["correlation"].iloc[0] == pytest.approx(1, abs=1e-6)
+    assert list(table(app, "picked at t").columns)[1] == "change of picks"
+    assert "no Gaussian layer" in texts(open_page("replay", folder, run="codes", over="sequence"))

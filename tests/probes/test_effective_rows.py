@@ -85,3 +85,35 @@ def test_what_does_not_move_is_counted():
     assert EffectiveRows().update(torch.randn(9, 1, 2, 1)).result().tolist() == [9, 9]
     with pytest.raises(ValueError, match="no sequences"):
         EffectiveRows().result()
+
+
+def test_position_by_position_is_the_same_as_at_once():
+    course = 40 + autoregression(0.8, neurons=5)
+    mask = torch.rand(B, T, generator=torch.Generator().manual_seed(1)) < 0.8
+    course[~mask] = torch.nan
+    by_position = EffectiveRows()
+    for t in range(T):
+        by_position.extend(course[:, t : t + 1], mask[:, t : t + 1])
+    whole = EffectiveRows().update(course, mask).result()
+    torch.testing.assert_close(by_position.result(), whole, rtol=1e-3, atol=1e-2)
+    in_pieces = EffectiveRows()
+    for piece in (slice(0, 1), slice(1, 40), slice(40, T)):
+        in_pieces.extend(course[:, piece], mask[:, piece])
+    torch.testing.assert_close(in_pieces.result(), whole, rtol=1e-3, atol=1e-2)
+
+
+def test_another_number_of_rows_begins_new_sequences():
+    course = autoregression(0.9, sequences=8, neurons=3)
+    found = EffectiveRows()
+    for rows in (slice(0, 5), slice(5, 8)):
+        for t in range(T):
+            found.extend(course[rows, t : t + 1])
+    torch.testing.assert_close(found.result(), EffectiveRows().update(course).result(), rtol=1e-3, atol=1e-2)
+
+
+def test_a_whole_batch_of_sequences_after_another_is_no_continuation():
+    first, second = autoregression(0.9, neurons=3), autoregression(0.9, seed=1, neurons=3)
+    both = EffectiveRows().update(first).update(second).result()
+    torch.testing.assert_close(
+        both, EffectiveRows().update(torch.cat([first, second])).result(), rtol=1e-3, atol=1
+    )

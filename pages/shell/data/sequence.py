@@ -31,6 +31,7 @@ ROWS = 256  # neurons of the map: more than its pixels
 TESTED = 4_096  # neurons whose features are tested together: a second
 CONTEXT = 16  # positions at the beginning that are no surprise to be surprised by
 SIGNIFICANT = 0.05  # p, adjusted
+TINY = 1e-12  # a variance, below which none is known
 RANKED = 12  # neurons in a list
 EMPHASIS = 99  # per cent of the values that colours run over
 STATIONARY = ("standard", "autoregressive")  # priors that are Normal(0, 1) at each position by itself
@@ -51,6 +52,7 @@ QUANTITIES = {
     "width": Quantity("Width √V", "", "Viridis"),
     "entropy": Quantity("Entropy of the classes", "nats", "Viridis"),
     "change": Quantity("Change of the class probabilities", "", "Viridis"),
+    "picked": Quantity("Picks", "", "Viridis"),
 }
 """Value of `quantity` in the URL -> what it is."""
 
@@ -59,7 +61,7 @@ QUANTITIES = {
 class Path:
     """One layer along the probe sequence, (T, N) each: belief of mean m and variance V, KL in nats (NaN: not
     known). Of a layer of classes m and V are NaN, and `shares` (T, N, C) their probabilities, of a Dirichlet
-    the mean composition; None of others.
+    the mean composition; None of others. Of a code book m is 1 where a code was picked, else 0.
     """
 
     m: np.ndarray
@@ -74,7 +76,14 @@ class Path:
             return np.asarray(self.kl - self.kl.mean(0))
         if name in ("entropy", "change"):
             return self._of_classes(name)
+        if (name == "picked") != self.of_codes:
+            return np.full(self.m.shape, np.nan)
         return np.sqrt(self.V) if name == "width" else self.m
+
+    @property
+    def of_codes(self) -> bool:
+        """Whether neurons are codes, and m says which was picked."""
+        return self.family == "codes"
 
     def _of_classes(self, name: str) -> np.ndarray:
         if self.shares is None or (name == "entropy" and self.family == "dirichlet"):
@@ -285,8 +294,13 @@ def _strongest_first(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def order_of(path: Path, memory: pd.DataFrame, sort: str, quantity: str) -> np.ndarray:
-    """Neurons of a layer, whose rows are `memory`, from the top of the map by one of SORTS."""
+    """Neurons of a layer, whose rows are `memory`, from the top of the map by one of SORTS; of a code book
+    those that were picked.
+    """
     count = path.m.shape[1]
+    if path.of_codes:
+        used = np.flatnonzero(path.m.any(0))
+        return used[np.argsort(-path.m.sum(0)[used], kind="stable")]
     if sort == "memory" and "half_life" in memory:
         return np.argsort(memory["half_life"].to_numpy(float), kind="stable")
     if sort == "variation":
@@ -318,8 +332,12 @@ def map_payload(
     order = order_of(path, memory[memory["layer"] == layer], sort, quantity)
     shown = evenly_spaced(len(order), min(ROWS, len(order)))
     shown = np.union1d(shown, np.flatnonzero(np.isin(order, list(chosen))))
-    image = frames.quantise_as(values[order[shown]], entry.colors, log=False)
-    by_index = sort == "index"
+    if quantity == "picked":
+        image = frames.Image((1 + np.round(254 * values[order[shown]])).astype(np.uint8), 0.0, 1.0, False)
+    else:
+        image = frames.quantise_as(values[order[shown]], entry.colors, log=False)
+    by_index = sort == "index" and len(order) == len(values)
+    row, sorted_by = ("code", "number of picks") if path.of_codes else ("neuron", SORTS[sort])
     header: dict[str, Any] = {
         "rows": len(shown),
         "columns": values.shape[1],
@@ -335,7 +353,7 @@ def map_payload(
         "log": False,
         "title": entry.label,
         "unit": entry.unit,
-        "rowTitle": "neuron" if by_index else "rank of the neuron",
+        "rowTitle": row if by_index else f"rank of the {row}",
         "layer": context.names[layer],
         "index": layer,
         "chosen": list(chosen),
@@ -345,8 +363,8 @@ def map_payload(
         "cursor": t,
         "revision": revision,
         "label": (
-            f"{entry.label} of {len(shown)} neurons of {context.names[layer]} at {values.shape[1]} positions,"
-            f" sorted by {SORTS[sort]}; colours from {payloads.number(image.low)} to"
+            f"{entry.label} of {len(shown)} {row}s of {context.names[layer]} at {values.shape[1]} positions,"
+            f" sorted by {sorted_by}; colours from {payloads.number(image.low)} to"
             f" {payloads.number(image.high)}"
         ),
     }
@@ -367,13 +385,34 @@ def surprise_correlation(found: dict[int, Path], table: pd.DataFrame) -> float:
     return float(np.corrcoef(total[known], nll[known])[0, 1])
 
 
-def most_surprising(table: pd.DataFrame, length: int) -> int:
-    """The position after which the most surprising came, those left out at which there is little context yet;
-    the first where no surprise is known.
+def most_telling(table: pd.DataFrame, found: Mapping[int, Path], length: int) -> int:
+    """The position at which the page opens, those left out at which there is little context yet: after which
+    the most surprising came; where no surprise is known, at which the neurons' KL or, where that is not known
+    either, the change of what they hold is largest, all of them together; else the first.
     """
     begin = min(CONTEXT, length // 4)
-    nll = table["nll"].reindex(range(begin, length)).to_numpy(float) if "nll" in table else np.zeros(0)
-    return begin + int(np.nanargmax(nll)) if np.isfinite(nll).any() else 0
+    surprise = table["nll"].reindex(range(length)).to_numpy(float) if "nll" in table else np.zeros(0)
+    for course in (surprise, *_totals(found)):
+        if np.isfinite(course[begin:]).any():
+            return begin + int(np.nanargmax(course[begin:]))
+    return 0
+
+
+def _totals(found: Mapping[int, Path]) -> list[np.ndarray]:
+    """(T,) each: the KL of all neurons in nats, and how far all of them moved from the position before: of
+    classes the change of their probabilities, of others of m in sds of the belief, of codes whether another
+    one was picked.
+    """
+    paid = [path.kl.sum(1) for path in found.values() if path.has("kl")]
+    moved = []
+    for path in found.values():
+        change = np.abs(np.diff(path.m, axis=0, prepend=path.m[:1]))
+        if path.shares is not None:
+            change = path.quantity("change")
+        elif not path.of_codes:
+            change = change / np.sqrt(np.maximum(path.V, TINY))
+        moved.append(np.nan_to_num(change).sum(1))
+    return [np.asarray(np.sum(one, axis=0)) for one in (paid, moved) if one]
 
 
 def second_surprise(
@@ -518,6 +557,8 @@ def card_numbers(
     ]
     if path.shares is not None:
         return cards + _class_numbers(path, neuron)
+    if path.of_codes:
+        return cards + _code_numbers(path, neuron)
     if len(path.m) >= LEAST_SEQUENCE:
         measured = float(measured_half_life(path.m[:, [neuron]])[0])
         said = "positions until the autocorrelation of m is below one half; –: longer than this sequence says"
@@ -542,6 +583,31 @@ def card_numbers(
         }
     )
     return cards
+
+
+def _code_numbers(path: Path, code: int) -> list[dict[str, Any]]:
+    """How often a code was picked along t, and how many were, in numbers, as cards show them."""
+    times, length = path.m.sum(0), len(path.m)
+    share = times / max(times.sum(), 1)
+    labelled = (
+        ("Picked", f"{int(times[code]):,} of {length:,}", "t", "positions at which this code was picked"),
+        (
+            "Codes",
+            f"{np.count_nonzero(times):,} of {len(times):,}",
+            "",
+            "that were picked along this sequence",
+        ),
+        (
+            "Perplexity",
+            payloads.number(float(np.exp(entr(share).sum()))),
+            "codes",
+            "of the picks along this sequence: as many codes picked equally often would have it",
+        ),
+    )
+    return [
+        {"label": label, "value": value, "unit": unit, "note": "", "help": text}
+        for label, value, unit, text in labelled
+    ]
 
 
 def standard_gaussian(context: RunContext, layer: int) -> bool:

@@ -52,9 +52,9 @@ def sort(memory: pd.DataFrame) -> str:
     )
 
 
-def position(length: int, table: pd.DataFrame) -> int:
-    """The position that is looked at, `t` in the URL; the most surprising one by default."""
-    asked, first = url.get("t"), data.most_surprising(table, length)
+def position(length: int, table: pd.DataFrame, found: dict[int, data.Path]) -> int:
+    """The position that is looked at, `t` in the URL; the most telling one by default."""
+    asked, first = url.get("t"), data.most_telling(table, found, length)
     if asked is not None and not (asked.isdecimal() and int(asked) < length):
         url.unknown("position", asked, f"position {first}")
         url.put("t", None)
@@ -74,6 +74,8 @@ def coloured(table: pd.DataFrame, path: data.Path, layer: int, neuron: int) -> t
     labels = {SURPRISE: "surprise", UNSURE: "entropy", BELIEF: f"belief of {name}"}
     if of_classes:
         labels[BELIEF] = f"entropy of {name}"
+    if path.of_codes:
+        labels[BELIEF] = f"picks of {name}"
     names = [BELIEF]
     if "entropy" in table:
         names.insert(0, UNSURE)
@@ -86,6 +88,8 @@ def coloured(table: pd.DataFrame, path: data.Path, layer: int, neuron: int) -> t
     if kind == BELIEF and path.shares is not None:
         shown = "entropy" if of_classes else "change"
         return path.quantity(shown)[:, neuron], f"{data.QUANTITIES[shown].label.lower()} of {name}", False
+    if kind == BELIEF and path.of_codes:
+        return path.m[:, neuron], f"picks of code {name}", False
     if kind == BELIEF:
         return path.m[:, neuron], f"m of {name}", True
     column, what = ("nll", "surprise at what came next (nats)")

@@ -33,14 +33,18 @@ def show(
         revision, (highlighted, cursor) = canvas_sync.to_send(_KEY, _shown(name), (chosen, t))
         with st.container(gap="xsmall"):
             with st.container(horizontal=True, vertical_alignment="center"):
-                title = f"**{entry.label} of every neuron** · {url.plain(name)}, one row a neuron"
+                rows_are = "code that was picked" if path.of_codes else "neuron"
+                of = "of every code" if path.of_codes else "of every neuron"
+                title = f"**{entry.label} {of}** · {url.plain(name)}, one row a {rows_are}"
                 st.markdown(title, width="stretch")
                 rows = partial(_rows, path, quantity)
                 downloads.menu(None, rows, f"{context.entry.name} {quantity} along {name}")
-            st.caption(
+            usual = (
                 f"Sorted by {data.SORTS[sort]}. Colours run from the 1st to the 99th percentile. Click for"
                 " neuron and position."
             )
+            of_codes = "Sorted by number of picks; yellow: picked. Click for code and position."
+            st.caption(of_codes if path.of_codes else usual)
         labels = data.labels(context, len(path.m))
         sent = data.map_payload(
             context, path, layer, labels, quantity, sort, memory, highlighted, cursor, revision

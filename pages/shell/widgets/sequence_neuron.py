@@ -14,6 +14,7 @@ from probes.analysis import sequence_features
 from probes.figures import style
 from probes.figures.sequence_belief import sequence_belief
 from probes.figures.sequence_classes import sequence_classes
+from probes.figures.sequence_codes import sequence_codes
 from probes.neuron_names import full_name, neuron_name
 
 
@@ -43,6 +44,12 @@ def belief(
         )
         figure = sequence_classes(
             held, name=name, labels=labels, marks=marks[:length], marks_are=feature, t=t
+        )
+    elif path.of_codes:
+        rows = rows.assign(picked=path.m[:, neuron]).drop(columns="kl")
+        what = "where it was picked along t"
+        figure = sequence_codes(
+            path.m, neuron, name=name, labels=labels, marks=marks[:length], marks_are=feature, t=t
         )
     else:
         rows = rows.assign(m=path.m[:, neuron], V=path.V[:, neuron])

@@ -53,11 +53,17 @@ def moved(context: RunContext, found: dict[int, data.Path], t: int, quantity: st
     at.
     """
     rows = data.moved(context, found, t, quantity)
+    if quantity == "picked":
+        rows = rows[rows["moved"] != 0].reset_index(drop=True)
+        if rows.empty:
+            st.caption("The same code was picked as before.")
+            return
     shown = rows.head(data.RANKED)
     entry = data.QUANTITIES[quantity]
     head = entry.label if quantity in ("kl", "change") else f"change of {entry.label.lower()}"
     classes = [path.shares is not None for path in found.values() if path.has(quantity)]
     held = "class" if all(classes) else "m or class" if any(classes) else "m"
+    held = "picked" if quantity == "picked" else held
     columns = {"moved": head, "before": f"{held} at t − 1", "after": f"{held} at t"}
     table = data.named_rows(shown).rename(columns=columns)
     pick(context, shown, table, "moved_rows", f"Neurons that moved most at position {t}")

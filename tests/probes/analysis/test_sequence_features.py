@@ -109,6 +109,19 @@ def test_a_slow_feature_is_shifted() -> None:
     assert (found.p_features[1:, 0] > 0.05).all()
 
 
+@pytest.mark.parametrize("phi", [0.5, 0.98])
+def test_a_course_that_is_constant_changes_nothing_for_others(phi: float) -> None:
+    """Nor does one on another scale: in blocks and in shifts."""
+    column = autoregression(phi, 1, seed=5)[:, 0]
+    courses = autoregression(0.9, 6, seed=6)
+    alone = features.associations(courses, {"x": column})
+    assert (alone.blocks[0] == T) == (phi == 0.98)
+    beside = features.associations(np.c_[courses, np.ones(T), 1e12 * courses[:, 0]], {"x": column})
+    np.testing.assert_allclose(beside.p_neurons[:6], alone.p_neurons, atol=1e-12)
+    np.testing.assert_allclose(beside.p_features[:6], alone.p_features, atol=1e-12)
+    assert np.isnan(beside.p_neurons[6])
+
+
 def test_blocks_keep_the_features_own_memory() -> None:
     random = np.random.default_rng(0)
     white, slow = (

@@ -12,6 +12,7 @@ from probes.figures.next_symbol import next_symbol
 from probes.figures.piano_roll import note_name, piano_rolls
 from probes.figures.sequence_belief import sequence_belief
 from probes.figures.sequence_classes import sequence_classes
+from probes.figures.sequence_codes import sequence_codes
 from probes.figures.signal_path import BAND, signal_path
 from probes.figures.surprise import surprise
 
@@ -105,3 +106,17 @@ def test_bands_of_another_family_are_its_own_quantiles_and_have_no_gaussian_prio
     assert not [shape for shape in own.layout.shapes if shape.y0 in (-1, 1)]
     usual = sequence_belief([0.0, 1.0], [1.0, 1.0], name="1:1")
     assert len([shape for shape in usual.layout.shapes if shape.y0 in (-1, 1)]) == 2
+
+
+def test_picks_of_a_code_book_are_points_and_one_code_has_colour() -> None:
+    picked = np.zeros((4, 3))
+    picked[[0, 1, 3], [2, 0, 2]] = 1  # none at position 2
+    figure = sequence_codes(picked, 2, name="1:2", labels=["a", "b", "c", "<d>"], marks=[0, 1, 0, 0], t=1)
+    others, mine, marks = figure.data
+    assert (others.x.tolist(), others.y.tolist()) == ([1], [0])
+    assert (mine.x.tolist(), mine.y.tolist()) == ([0, 3], [2, 2])
+    assert mine.marker.color != others.marker.color
+    assert "<d>" not in str(mine.customdata)
+    assert marks.x.tolist() == [1]
+    assert marks.y[0] < -0.5
+    assert "2 times that of neuron 1:2" in figure.layout.meta["alt"]

@@ -332,3 +332,52 @@ def test_too_many_numbers_of_classes_are_counted_and_training_goes_on(tmp_path: 
     recording.close()
     assert recording.lost
     assert len(Run(tmp_path / "run").steps) == 1
+
+
+class Quantised(nn.Module):
+    """A code for each position, picked by the sign of the input, and a Gaussian beside it."""
+
+    def __init__(self, gaussian: bool) -> None:
+        super().__init__()
+        self.head = nn.Linear(D, 2 * N)
+        self.gaussian = gaussian
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, N)."""
+        codes = (x[..., 0] > 0).long() + 2 * (x[..., 1] > 0).long()
+        probes.observe_codes("codes", codes, 5, mask=torch.arange(x.shape[1]) > 0)
+        mu, log_var = self.head(x).chunk(2, -1)
+        if self.gaussian:
+            probes.observe("z", mu, (log_var / 2).exp(), layout="btn")
+        return mu + log_var
+
+
+@pytest.mark.parametrize("gaussian", [True, False])
+def test_a_code_book_s_picks_are_kept_position_by_position(tmp_path: Path, gaussian: bool) -> None:
+    torch.manual_seed(0)
+    model, x = Quantised(gaussian), torch.randn(1, T, D)
+    with probes.watch(model, tmp_path / "run", hooks=False) as recording:
+        recording.sequence(tokens=LETTERS, inputs=x)
+        for step in range(3):
+            model(torch.randn(4, T, D)).sum().backward()
+            recording.step(step)
+    assert not recording.lost
+    run = Run(tmp_path / "run")
+    rows = run.sequence(layer="codes").sort_values(["t", "neuron"])
+    picked = rows["m"].to_numpy(float).reshape(T, 5)
+    expected = ((x[0, :, 0] > 0).long() + 2 * (x[0, :, 1] > 0).long()).numpy()
+    np.testing.assert_array_equal(picked[1:].argmax(1), expected[1:])
+    np.testing.assert_array_equal(picked.sum(1), [0, *[1] * (T - 1)])  # the first is masked
+    assert rows["kl"].isna().all()
+    assert (len(run.sequence(layer="z")) == T * N) if gaussian else len(run.layers) == 1
+    assert not [finding for finding in check(tmp_path / "run") if finding]
+
+
+def test_too_many_codes_are_counted_and_training_goes_on(tmp_path: Path) -> None:
+    picks = torch.arange(T)
+    with probes.watch(nn.Linear(1, 1), tmp_path / "run", hooks=False) as recording:
+        recording.sequence(tokens=LETTERS, inputs=lambda _: probes.observe_codes("codes", picks, 100_000))
+        probes.observe_codes("codes", picks, 100_000)
+        with pytest.warns(RuntimeWarning, match="positions of 100,000 codes take"):
+            recording.step(0)
+    assert recording.lost == 1
