@@ -10,13 +10,15 @@ object; with stores of other etags, a mirror that was started anew puts files on
 moment, and the next one goes on. Rows that a resume has set aside are deleted before those that take their
 place are put.
 
+A place belongs to the run whose manifest is there: the first PUT is one that only succeeds where there is
+none, and a manifest that somebody else has written since is read before anything is put.
+
     round = LIST, PUT of each new file, PUT of run.json and its row in `_catalog/`, DELETE of what is covered
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import sys
@@ -25,7 +27,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from probes.errors import RunError, WriteError, obstacle
+from probes.errors import RunError, WriteError, as_text, obstacle
 from probes.log import columns, footers, manifest, neuron_summary, rows, stored_catalog
 from probes.log.footer_checksum import TRAILER_BYTES
 from probes.log.maintenance import FOLDERS
@@ -35,7 +37,7 @@ from probes.storage import is_store, open_folder
 from probes.storage.local import TEMPORARY, LocalStorage
 from probes.storage.lock import FILE as LOCK_FILE
 from probes.storage.lock import Lock
-from probes.storage.object_store import ListedObjects, ObjectStorage
+from probes.storage.object_store import ListedObjects, ObjectStorage, is_key, stamp_of
 
 ROUND_SECONDS = 60.0
 ROUND_VARIABLE = "PROBES_MIRROR_SECONDS"
@@ -80,6 +82,9 @@ class Mirror:
         self._folder, self._local = folder, LocalStorage(folder)
         self._target, self._seconds = target, seconds
         self._stored: dict[str, Any] | None = None  # the manifest that the store has
+        self._stored_stamp: str | None = None
+        self._indexed: str | None = None  # stamp of what was last put into the index
+        self.unfit: list[str] = []  # files whose names no object can have
         self._known: dict[str, tuple[str, str | None]] = {}  # stamps of the same content, here and there
         self._covered_since: dict[str, float] = {}
         self._listing: ListedObjects
@@ -119,6 +124,9 @@ class Mirror:
         return str(state["status"])
 
     def _put_all(self, state: dict[str, Any], counted: Mapping[str, list[Segment]]) -> None:
+        self._look_at_stored()
+        if self._stored is None:
+            self._claim(state)
         if self._is_resumed(state):
             self._set_aside(state, counted)
         for name in _TABLES:
@@ -148,12 +156,34 @@ class Mirror:
                 or path.name.startswith(TEMPORARY)
             ):
                 continue
-            if (
-                inner.as_posix() not in (manifest.FILE, footers.FILE)
-                and path.is_file()
-                and not path.is_symlink()
-            ):
-                yield inner.as_posix()
+            name = inner.as_posix()
+            if name in (manifest.FILE, footers.FILE) or path.is_symlink() or not path.is_file():
+                continue
+            if is_key(name):
+                yield name
+            elif name not in self.unfit:
+                self.unfit.append(name)
+
+    # ---- whose place it is
+
+    def _look_at_stored(self) -> None:
+        """Read the store's manifest where it is not what this mirror has put."""
+        stamp = self._listing.stamp(manifest.FILE)
+        if stamp != self._stored_stamp:
+            self._stored = None if stamp is None else manifest.read(self._target)
+            self._stored_stamp = stamp
+
+    def _claim(self, state: Mapping[str, Any]) -> None:
+        """Put a manifest of no rows yet, unless somebody else has done so in the meantime."""
+        none = {"count": 0, "first": None, "last": None}
+        told = {**state, "status": "running", "steps": none, "mirror_seconds": self._seconds}
+        try:
+            self._target.put_if_absent(manifest.FILE, manifest.text(told))
+        except WriteError as error:
+            if "NotImplemented" not in str(error):
+                raise
+            return  # a store without conditional puts
+        self._stored = manifest.read(self._target)
 
     # ---- a resumed run
 
@@ -161,8 +191,6 @@ class Mirror:
         """Whether the run was resumed since the store's manifest was written. Raises RunError where that is
         of another run.
         """
-        if self._stored is None and self._listing.stamp(manifest.FILE) is not None:
-            self._stored = manifest.read(self._target)
         if self._stored is None:
             return False
         before, now = self._stored["segments"], state["segments"]
@@ -203,27 +231,32 @@ class Mirror:
         if here is None:
             raise FileNotFoundError(self._local.address(path))
         if there is None or self._known.get(path) != (here, there):
-            content = (self._folder / path).read_bytes()
-            there = self._put_content(path, content)
+            there = self._put_content(path, self._folder / path)
             self._known[path] = here, there
 
-    def _put_content(self, path: str, content: bytes) -> str | None:
-        """Put bytes unless the store has them; returns the stamp that they have there."""
+    def _put_content(self, path: str, content: bytes | Path) -> str | None:
+        """Put bytes or a file unless the store has them; returns the stamp that they have there."""
         entry = self._listing.objects.get(path)
-        if entry is not None and entry.size == len(content) and _is_md5(entry.stamp, content):
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        if entry is not None and entry.size == size and entry.stamp == stamp_of(content):
             return entry.stamp
         return self._target.put_stamped(path, content)
 
     def _put_manifest(self, state: Mapping[str, Any]) -> None:
         """run.json, and its row for the folder of runs."""
         told = {**state, "mirror_seconds": self._seconds}
-        if told == self._stored:
-            return
-        self._target.put(manifest.FILE, manifest.text(told))
-        self._stored = json.loads(manifest.text(told))
+        if told != self._stored:
+            self._stored_stamp = self._target.put_stamped(manifest.FILE, manifest.text(told))
+            self._stored = json.loads(manifest.text(told))
         if (place := self._target.parent()) is not None:
             runs, name = place
-            runs.put(stored_catalog.index_path(name), stored_catalog.index_entry(self._local, told))
+            path = stored_catalog.index_path(name)
+            row = stored_catalog.index_entry(self._local, told)
+            if self._indexed is None:  # one before this may have been killed before it put the row
+                self._indexed = runs.stamp(path)
+            if self._indexed != stamp_of(row):
+                runs.put(path, row)
+                self._indexed = stamp_of(row)
 
     def _put_footers(self, counted: Mapping[str, list[Segment]]) -> None:
         found = {}
@@ -254,10 +287,6 @@ class Mirror:
                 self._known.pop(path, None)
                 del covered[path]
         self._covered_since = covered
-
-
-def _is_md5(stamp: str | None, content: bytes) -> bool:
-    return stamp is not None and stamp.strip('"') == hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _footer(path: Path) -> tuple[int, bytes]:
@@ -296,7 +325,7 @@ def follow(
     """
     mirror = Mirror(folder, target, seconds)
     lock = _lock(folder, say)
-    said = ""
+    said, told = "", 0
     try:
         while True:
             began, left, problem = time.monotonic(), _is_left(folder), ""
@@ -304,12 +333,15 @@ def follow(
                 mirror.round()
             except OtherRunError:
                 raise
-            except (RunError, FileNotFoundError) as error:
+            except (RunError, OSError) as error:
                 if not (folder / manifest.FILE).exists():
                     raise RunError(f"{folder} holds no run any more: there is nothing to mirror") from error
                 problem = obstacle(error)
             if left and not problem:
                 problem = COMPLETE
+            for name in mirror.unfit[told:]:
+                say(f"{as_text(name)} is left out: no object can have this name; rename it")
+            told = len(mirror.unfit)
             if problem not in ("", said):
                 say(problem)
             said = problem

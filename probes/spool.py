@@ -15,14 +15,15 @@ import warnings
 from pathlib import Path
 
 from probes.errors import RunError
+from probes.log.segments import listed_anew
 from probes.storage import open_folder
 
 VARIABLE = "PROBES_SPOOL"
 """Environment variable of the folder in which spools lie."""
 WAIT_SECONDS = 120.0
 """So long the end of a recording waits for the store to have all of it."""
-PAUSE_SECONDS = 1.0
-"""Before a mirror that has died is started again."""
+PAUSE_SECONDS, LONGEST_PAUSE = 1.0, 30.0
+"""Before a mirror that has died is started again; each time that it dies at once twice as long."""
 LOG = ".mirror.log"
 COMPLETE = "complete"
 """What the mirror says when all of a run that has ended is in the store."""
@@ -89,10 +90,13 @@ class Spool:
         """
         if (self.folder / "run.json").exists():
             return
+        if open_folder(self.url).stamp("run.json") is None:
+            raise RunError(f"{self.url} holds no run to resume, and neither does {self.folder}")
+        listed_anew(self._fetch)  # a mirror elsewhere may still be at its last round
+
+    def _fetch(self) -> None:
         storage = open_folder(self.url)
         paths = [path for path in _objects(self.url) if path != "run.json"]
-        if storage.stamp("run.json") is None:
-            raise RunError(f"{self.url} holds no run to resume, and neither does {self.folder}")
         for path in (*paths, "run.json"):  # without it nothing is there yet
             target = self.folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +107,9 @@ class Spool:
         threading.Thread(target=self._keep, name=f"mirror {self.folder}", daemon=True).start()
 
     def _keep(self) -> None:
+        pause = PAUSE_SECONDS
         while not self._complete.is_set():
+            began = time.monotonic()
             with self._started() as mirror:
                 for line in mirror.stdout or ():
                     self._said = line.strip()
@@ -112,7 +118,10 @@ class Spool:
             if mirror.returncode == UNMET:
                 self._refused.set()
                 return
-            time.sleep(PAUSE_SECONDS)
+            lived = time.monotonic() - began
+            pause = PAUSE_SECONDS if lived > LONGEST_PAUSE else pause
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     def _started(self) -> subprocess.Popen[str]:
         package = str(Path(__file__).resolve().parents[1])

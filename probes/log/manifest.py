@@ -88,7 +88,8 @@ def session(resumed_from: int | None, next_rows: dict[str, int]) -> dict[str, An
 
     next_rows: the first row number of each plain table that is the session's own; 0 where absent.
     """
-    return {"started": now(), "resumed_from": resumed_from, "format": FORMAT_VERSION, "rows": next_rows}
+    started = datetime.now(UTC).isoformat(timespec="microseconds")  # tells runs that began together apart
+    return {"started": started, "resumed_from": resumed_from, "format": FORMAT_VERSION, "rows": next_rows}
 
 
 def format_starts(manifest: dict[str, Any], table: str | None = None) -> list[int]:

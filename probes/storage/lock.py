@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from probes.errors import RunError, writing
 from probes.forks import forget_in_children
 
 FILE = ".lock"
+MOMENT_SECONDS = 0.05
 
 
 class Lock:
@@ -30,6 +32,9 @@ class Lock:
             self._file: TextIO | None = open(folder / name, "a", encoding="utf-8", opener=_open)  # noqa: SIM115 - held open by design
         try:
             free = lock_descriptor(self._file.fileno(), blocking=False)
+            if not free:  # a mirror looks whether there is a writer by taking the lock for a moment
+                time.sleep(MOMENT_SECONDS)
+                free = lock_descriptor(self._file.fileno(), blocking=False)
         except OSError as error:  # Lustre, NFS and others without flock
             self.forget()
             warnings.warn(

@@ -12,6 +12,7 @@ URL that holds some is refused, and no message repeats them.
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 import re
@@ -45,8 +46,13 @@ READ_AHEAD = 2**20
 """What nobody has said to be needed is read in pieces of this many bytes at least."""
 KEPT_BYTES = 128 * 2**20
 """So much of what was fetched is kept in memory, what was used last; what one call fetches is kept whole."""
+PART_BYTES = 16 * 2**20
+"""What is larger is put in parts of so many bytes: each passes within a request's 60 s, and may have 5 GB."""
+PARTS_AT_ONCE = 4
 SECRETS = re.compile("SECRET|TOKEN|KEY|PASSWORD|SIGNATURE|CREDENTIAL|SAS|CONNECTION", re.IGNORECASE)
 """Names of environment variables whose values no message repeats."""
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""Characters that `obstore` takes in no key: control characters, and what was no UTF-8."""
 _CONFIGURED = ("AWS_", "GOOGLE_", "AZURE_", "OBJECT_STORE_")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
 
@@ -69,9 +75,29 @@ def open_store(url: str) -> ObjectStorage:
     configured = {name: value for name, value in os.environ.items() if name.startswith(_CONFIGURED)}
     root = f"{parts.scheme}://{parts.netloc}"
     prefix = parts.path.strip("/")
+    if prefix and not is_key(prefix):
+        raise RunError(f"{url!r} has a part that is empty, '.' or '..', or a control character: leave it out")
     return ObjectStorage(
         _client(root, tuple(sorted(configured.items()))), prefix, f"{root}/{prefix}".rstrip("/")
     )
+
+
+def is_key(path: str) -> bool:
+    """Whether an object can have this name: no part of it is empty, `.` or `..`, and no character unfit."""
+    return not _UNFIT.search(path) and not {"", ".", ".."} & set(path.split("/"))
+
+
+def stamp_of(content: bytes | Path) -> str:
+    """The stamp that S3 gives to what a storage puts: the MD5 of it, or of the MD5s of its parts."""
+    with io.BytesIO(content) if isinstance(content, bytes) else open(content, "rb") as file:
+        parts = [_md5(part) for part in iter(lambda: file.read(PART_BYTES), b"")] or [_md5(b"")]
+    if len(parts) == 1:
+        return f'"{parts[0].hex()}"'
+    return f'"{_md5(b"".join(parts)).hex()}-{len(parts)}"'
+
+
+def _md5(content: bytes) -> bytes:
+    return hashlib.md5(content, usedforsecurity=False).digest()
 
 
 class _Client:
@@ -171,6 +197,7 @@ class ObjectStorage(Storage):
         below = f"{prefix}/" if prefix else ""  # some servers list a folder that was emptied as an object
         objects = [item for item in found["objects"] if item["path"].startswith(below)]
         files = [_entry(item["path"].rpartition("/")[2], item) for item in objects]
+        files = [entry for entry in files if entry.size or entry.name not in folders]
         return sorted([*files, *(Entry(name, None, None) for name in folders)])
 
     def listed(self) -> ListedObjects:
@@ -180,6 +207,8 @@ class ObjectStorage(Storage):
         with self._reading("", "listed"):
             chunks = obstore.list(self._client.store, self._prefix or None, chunk_size=1000)
             found = [item for chunk in chunks for item in chunk if item["path"].startswith(below)]
+        folders = {str(above) for item in found for above in PurePosixPath(item["path"]).parents}
+        found = [item for item in found if item["size"] or item["path"] not in folders]  # what marks a folder
         names = [item["path"].removeprefix(below) for item in found]
         self._listed = {name: _entry(name, item) for name, item in zip(names, found, strict=True)}
         return ListedObjects(self, self._listed)
@@ -218,7 +247,9 @@ class ObjectStorage(Storage):
         with self._reading(path):
             found = obstore.get(self._client.store, self._path(path))  # its body comes when it is asked for
             refuse_size(self.address(path), found.meta["size"], limit)
-            return bytes(found.bytes()), _entry(path, found.meta).stamp
+            content = bytes(found.bytes())
+        self._refuse_torn(path, content, found.meta["size"])
+        return content, _entry(path, found.meta).stamp
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         entry = self._listed.get(path) or self._head(path)
@@ -280,10 +311,13 @@ class ObjectStorage(Storage):
             options["if_match"] = entry.stamp
         with self._reading(path):
             content = bytes(obstore.get(self._client.store, self._path(path), options=options).bytes())
-        if len(content) != stop - start:
-            sent = f"the store sent {len(content):,} of {stop - start:,} bytes"
-            raise RunError(f"{self.address(path)} cannot be read: {sent}")
+        self._refuse_torn(path, content, stop - start)
         return content
+
+    def _refuse_torn(self, path: str, content: bytes, size: int) -> None:
+        if len(content) != size:
+            sent = f"the store sent {len(content):,} of {size:,} bytes"
+            raise RunError(f"{self.address(path)} cannot be read: {sent}")
 
     @contextmanager
     def _reading(self, path: str, done: str = "read") -> Iterator[None]:
@@ -304,20 +338,27 @@ class ObjectStorage(Storage):
     # ---- writing
 
     def put(self, path: str, content: Content) -> None:
-        self.put_stamped(path, content)
+        if not callable(content):
+            self.put_stamped(path, content)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            content(Path(folder, "object"))
+            self.put_stamped(path, Path(folder, "object"))
 
-    def put_stamped(self, path: str, content: Content) -> str | None:
-        """`put`; returns the stamp that `entries` will give the object."""
+    def put_stamped(self, path: str, content: bytes | Path) -> str | None:
+        """`put` of bytes or of a file; returns the stamp that `entries` will give the object."""
         import obstore
 
-        if not isinstance(content, bytes):
-            with tempfile.TemporaryDirectory() as folder:
-                content(Path(folder, "object"))
-                content = Path(folder, "object").read_bytes()
-        with self._writing(path):
-            done = obstore.put(self._client.store, self._path(path), content, use_multipart=False)
-        stamp: str | None = done["e_tag"]
-        return stamp
+        with io.BytesIO(content) if isinstance(content, bytes) else open(content, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            whole = file.read() if size <= PART_BYTES else None
+            with self._writing(path):
+                done = obstore.put(
+                    self._client.store, self._path(path), file if whole is None else whole,
+                    use_multipart=whole is None, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE,
+                )  # fmt: skip
+        return _tag(done["e_tag"])
 
     def put_if_absent(self, path: str, content: bytes) -> bool:
         import obstore
@@ -355,7 +396,9 @@ class ObjectStorage(Storage):
 
         try:
             yield
-        except BaseError as error:
+        except WriteError:
+            raise
+        except (BaseError, OSError, ValueError) as error:
             raise WriteError(f"{self.address(path)} cannot be written: {_said(error)}") from None
 
 
@@ -417,8 +460,13 @@ class _Reader(io.RawIOBase):
         return content
 
 
+def _tag(said: str | None) -> str | None:
+    """An etag as all of a store's answers are to have it: Azure quotes it in some, proxies call it weak."""
+    return said and '"' + said.removeprefix("W/").strip('"') + '"'
+
+
 def _entry(name: str, item: Mapping[str, Any]) -> Entry:
-    stamp = item["e_tag"] or f"{item['last_modified'].isoformat()}-{item['size']}"
+    stamp = _tag(item["e_tag"]) or f"{item['last_modified'].isoformat()}-{item['size']}"
     return Entry(name, item["size"], stamp)
 
 
@@ -446,6 +494,8 @@ def _said(error: Exception) -> str:
             said = said.replace(value, "...")
     said = " ".join(without_secrets(said).split())[:300]
     refused = type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError")
+    if "invalid path" in said:
+        said += "; an object has a name that no run's has: give it another one, or put it elsewhere"
     if refused or "credential" in said.lower():
         said += (
             "; credentials are taken from the environment (such as AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,"

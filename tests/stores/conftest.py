@@ -29,14 +29,22 @@ MISSING = [
 ]
 
 
+def lacking(names: list[str]) -> None:
+    """Fail or skip, as CI is set or not, where some of these are missing."""
+    if names:
+        words = f"{' and '.join(names)} cannot be had here: `make test-store` makes an environment with them"
+        pytest.fail(words) if os.environ.get("CI") else pytest.skip(words)
+
+
+@pytest.fixture(scope="session")
+def needs_obstore() -> None:
+    lacking([name for name in MISSING if name == "obstore"])
+
+
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Proxy]]:
     """The server and the proxy before it, with a bucket `runs`; the environment says where they are."""
-    if MISSING:
-        words = (
-            f"{' and '.join(MISSING)} cannot be had here: `make test-store` makes an environment with them"
-        )
-        pytest.fail(words) if os.environ.get("CI") else pytest.skip(words)
+    lacking(MISSING)
     with (
         store_server.served(tmp_path_factory.mktemp("server")) as (server, proxy),
         pytest.MonkeyPatch.context() as patch,

@@ -31,7 +31,7 @@ from probes.log.check import check
 from probes.mirror import Mirror, follow, target_of
 from probes.recorder import RecorderError
 from probes.spool import spool_folder
-from probes.storage import open_folder
+from probes.storage import object_store, open_folder
 from probes.storage.lock import Lock
 from probes.storage.object_store import ListedObjects
 
@@ -117,12 +117,26 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
+def test_a_large_file_in_parts_is_put_once(
+    run: Path, url: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's etag of it is the one that is reckoned with."""
+    monkeypatch.setattr(object_store, "PART_BYTES", 5 * 2**20)
+    (run / "large.bin").write_bytes(os.urandom(11 * 2**20))
+    for puts in (3, 0):
+        proxy.clear()
+        Mirror(run, target_of(url), ROUND).round()
+        assert sum(one.method == "PUT" and "large.bin" in one.path for one in proxy.requests) == puts
+    assert open_folder(url).read("large.bin", 2**30) == (run / "large.bin").read_bytes()
+
+
 def test_each_file_is_put_once_the_manifest_last(run: Path, url: str, proxy: Proxy) -> None:
     mirroring = Mirror(run, target_of(url), ROUND)
     proxy.clear()
     assert mirroring.round() == "finished"
     name = url.removeprefix("s3:/")
-    put = [one.path.removeprefix(f"{name}/") for one in proxy.requests if one.method == "PUT"]
+    first, *put = [one.path.removeprefix(f"{name}/") for one in proxy.requests if one.method == "PUT"]
+    assert first == "run.json"  # of no rows: the place is taken
     assert Counter(put).most_common(1)[0][1] == 1
     assert put[-2:] == ["run.json", f"/runs/_catalog/{url.rpartition('/')[2]}.json"]
     folders = list(dict.fromkeys(path.rpartition("/")[0] for path in put))
