@@ -243,7 +243,7 @@ def said(table: pd.DataFrame) -> str:
     if blocks == origins:
         over = f"{origins:,} examples of the {first['split']} split"
     else:
-        over = f"{origins:,} origins of the {first['split']} split in {blocks:.3g} blocks of time"
+        over = f"{origins:,} origins of the {first['split']} split in {int(blocks):,} blocks of time"
     trained = (
         "one training each: the interval is of the data alone, other seeds may differ more"
         if seeds == 1

@@ -85,7 +85,7 @@ def coverage_over_steps(
         at = style.along(axis, rows["step"])
         figure.band(at, rows["low"], rows["high"], color=palette.translucent(color, 0.12))
         figure.line(
-            at, rows["coverage"], f"{float(str(level)):.0%} interval", color=color, width=1.75,
+            at, rows["coverage"], f"{100 * float(str(level)):.0f} % interval", color=color, width=1.75,
             mode="lines+markers", marker={"size": 5},
         )  # fmt: skip
         figure.add_hline(float(str(level)), {"color": color, "width": 1, "dash": "dot"})

@@ -119,7 +119,9 @@ def layer_cards(curves: pd.DataFrame, step: int, judged: bool = True) -> list[di
     cards = []
     if curves["living_share"].notna().any():
         bad = bool(alive < HALF) and judged
-        cards.append(card("Living neurons", "living_share", "%", "living or mixed", 100, bad=bad))
+        unknown = int(curves["unknown"].iloc[place])
+        note = f"living or mixed{f'; {unknown:,} unknown not counted' if unknown else ''}"
+        cards.append(card("Living neurons", "living_share", "%", note, 100, bad=bad))
     for name, source, label, note in (
         ("rate", "kl", "Rate", "per example"),
         ("information", "information", "Information", "all neurons"),

@@ -263,7 +263,7 @@ def test_coverage_stands_beside_its_level():
         }
     )
     figure = titled(pit.coverage_over_steps(table, step=2))
-    assert [trace.name for trace in figure.data if trace.name] == ["50% interval", "80% interval"]
+    assert [trace.name for trace in figure.data if trace.name] == ["50 % interval", "80 % interval"]
     np.testing.assert_allclose(figure.data[4].y, 0.9, rtol=1e-6)
     np.testing.assert_allclose(figure.data[5].y, [0.7, 0.8], rtol=1e-6)
     assert {shape.y0 for shape in figure.layout.shapes} >= {0.5, 0.8}

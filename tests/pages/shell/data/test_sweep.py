@@ -28,7 +28,8 @@ def test_sentences_say_where_a_layer_collapses_and_what_it_costs():
     layer, cost = sweep.findings(found, "beta", "lr", "validation/nll")
     assert layer == "**Layer 2** collapses from beta 1 (lr 0.01)"
     assert cost == (
-        "Best validation NLL **0.101** (beta 0.1, lr 0.001) · with a collapsed layer **1.010**, +0.909"
+        "Best validation NLL: where no layer collapses **0.101** (beta 0.1, lr 0.001); where one does"
+        " **1.010**, +0.909"
         " (beta 1, lr 0.01)"
     )
 
