@@ -30,9 +30,9 @@ def network_curves(summary: pd.DataFrame, widths: Sequence[int]) -> pd.DataFrame
     DataFrame
         Indexed by step. living_share: of the recorded neurons whose regime is known, living or mixed; a layer
         of which half are unknown is left out. unknown: neurons that it leaves out. rate and information:
-        nats, summed over neurons. contraction: mean over neurons; where a layer's neurons have priors of different
-        widths only if the summary holds it (`layer_quantiles.summary_with_derived`). NaN where a statistic
-        was not recorded; a layer that a step does not have counts as absent, not as 0.
+        nats, summed over neurons. contraction: mean over neurons; where a layer's neurons have priors of
+        different widths only if the summary holds it (`layer_quantiles.summary_with_derived`). NaN where a
+        statistic was not recorded; a layer that a step does not have counts as absent, not as 0.
     """
     steps = pd.Index(np.unique(summary["step"]), name="step")
     out = pd.DataFrame(np.nan, index=steps, columns=list(COLUMNS))

@@ -57,6 +57,16 @@ def objective(context: RunContext) -> pd.DataFrame:
     return curves[curves["split"].isin(("train", "validation"))]
 
 
+def objective_in_words(curves: pd.DataFrame) -> str:
+    """What the curves of `objective` hold of training's objective."""
+    found = set(curves["name"])
+    said = ["loss"] * ("loss" in found)
+    if found & set(LIKELIHOODS):
+        both = " (nll: of batches; nll_joint: of the split)" if found >= set(LIKELIHOODS) else ""
+        said.append(f"negative log likelihood{both}")
+    return " and ".join(said)
+
+
 @cache.of_run("scalars", keep=cache.WHOLES_KEPT)
 def _validation(context: RunContext) -> pd.DataFrame:
     curves = cache.scalars(context)

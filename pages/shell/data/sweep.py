@@ -259,7 +259,7 @@ def findings(sweep: Sweep, x: str, y: str | None, score: str | None) -> list[str
     if not told:
         worst: Any = share.idxmax()
         place = f"{x} {worst[2]}" + (f", {y} {worst[1]}" if y is not None else "")
-        told = [f"No layer collapses: at most {share.max():.0%} of layer {worst[0]} ({place})"]
+        told = [f"No layer collapses: at most {100 * share.max():.0f} % of layer {worst[0]} ({place})"]
     return told + ([] if score is None else _cost(sweep, own, collapsed, x, y, score))
 
 
