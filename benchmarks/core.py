@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
 
 from benchmarks import sections
+from probes.analysis.score_differences import half_width_of_sum
 from vdn.config import Config, from_dict, resolve
 from vdn.data import NYC, ForecastTask, Task, load
 from vdn.evaluate import baselines, chunks, living_share, network_scores, pooled_statistics, scores
@@ -280,8 +280,7 @@ def compared_with_interval(
     """Ratio of a score's means over seeds, or their difference, and half of its 95 % interval.
 
     Two parts of variance, added: of the blocks of time, which all seeds share, by leaving out one at a time
-    (jackknife), and of the paired seeds; Student's t with Satterthwaite's degrees of freedom. NaN for fewer
-    than `FEWEST_BLOCKS` blocks or two seeds.
+    (jackknife), and of the paired seeds. NaN for fewer than `FEWEST_BLOCKS` blocks or two seeds.
     """
 
     def combined(ours: np.ndarray, theirs: np.ndarray) -> Any:
@@ -298,9 +297,7 @@ def compared_with_interval(
     of_blocks = (count - 1) / count * np.square(without - without.mean()).sum()
     each = combined(*(side.sum(1) / windows.sum() for side in (ours, theirs)))
     of_seeds = each.var(ddof=1) / seeds
-    variance = of_blocks + of_seeds
-    freedom = variance**2 / (of_blocks**2 / (count - 1) + of_seeds**2 / (seeds - 1)) if variance else 1
-    return float(whole), float(stats.t.ppf(0.975, freedom) * np.sqrt(variance))
+    return float(whole), half_width_of_sum([(of_blocks, count - 1), (of_seeds, seeds - 1)])
 
 
 def compared(

@@ -14,7 +14,6 @@ and shows what there is. With --write the table goes to docs/benchmarks.md, sect
 from __future__ import annotations
 
 import argparse
-import math
 import resource
 import statistics
 import subprocess
@@ -27,10 +26,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from scipy import stats
 
 from benchmarks import sections
 from benchmarks.sequence_training import NotMeasuredError, Settings, Trainings
+from probes.analysis.score_differences import half_width_of_sum
 from vdn.config import from_dict, resolve
 from vdn.data import load
 from vdn.sequence_data import SequenceTask
@@ -93,8 +92,8 @@ def difference(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> tuple[
     """Mean difference of two lists of tests (one a seed) in nats a position, and its 95 % interval.
 
     Variances are added: over sequences, paired, by a bootstrap that draws whole sequences; over seeds, each
-    side's own. Student's t has the degrees of freedom of such a sum (Satterthwaite 1946). Drawing three seeds
-    again and again covers 84 % where seeds matter, this 92 to 99 %. With one seed its spread is not in it.
+    side's own. Drawing three seeds again and again covers 84 % where seeds matter, this 92 to 99 %. With one
+    seed its spread is not in it.
     """
     nats = [np.array([test["nats"] for test in tests]) for tests in (one, other)]
     positions = np.array(one[0]["positions"], float)
@@ -108,9 +107,7 @@ def difference(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> tuple[
         if len(side) > 1:
             scores = side.sum(1) / positions.sum()
             parts.append((float(scores.var(ddof=1)) / len(side), len(side) - 1))
-    total = sum(variance for variance, _ in parts)
-    freedom = total**2 / sum(variance**2 / degrees for variance, degrees in parts)
-    half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(total)
+    half = half_width_of_sum(parts)
     return mean, mean - half, mean + half
 
 

@@ -104,7 +104,7 @@ if curves["name"].isin(OBJECTIVE).any():
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.markdown(
-                "**Objective** · loss in training, negative log likelihood in training and validation",
+                f"**Objective** · {summary_cards.objective_in_words(curves)}",
                 width="stretch",
             )
             half_life = step_axis.smoothing()

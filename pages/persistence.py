@@ -117,7 +117,7 @@ if curves is None:
 else:
     figure, correlations, at = curves
     title = (
-        f"**Autocorrelation** · of posterior means over consecutive positions, at step {at:,}, the bias of so"
-        " few put back; shaded: no memory"
+        f"**Autocorrelation** · of posterior means over consecutive positions, at step {at:,}, corrected for"
+        " the bias of a short sequence; shaded: what none would show by chance"
     )
     cards.card(title, figure, "autocorrelation", correlations, of=context.entry.name)

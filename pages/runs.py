@@ -60,7 +60,7 @@ def seeds_together(shown: dict[str, runs.Entry]) -> None:
     if not groups:
         st.info(
             "None of these runs has settings, so that none is known to be another's seed. `Recorder(...,"
-            " config=...)` keeps them."
+            " config=...)` and `watch(..., config=...)` keep them."
         )
         return
     table = runs_catalog.groups_frame(groups)

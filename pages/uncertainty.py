@@ -103,7 +103,14 @@ if state.has_distributions(context) and gaussian:
     )  # fmt: skip
     note = f"root of E[σ²] and its Gaussian's entropy{left_out}{downsampling_note(steps_per_row)}"
     summary = partial(cache.summary, context)
-    card(f"**Posterior sd and entropy** · {note}", figure, "fans", summary, draw=over_steps)
+    card(
+        f"**Posterior sd and entropy** · {note}",
+        figure,
+        "fans",
+        summary,
+        draw=over_steps,
+        several=len(shown) if len(shown) > 2 else 0,
+    )
 elif not state.has_distributions(context):
     frame.say_no_distributions(context)
 family_uncertainty.show(context, other, label, view, step)

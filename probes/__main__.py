@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from probes import export, ui
-from probes.analysis.overview import OF_FAMILIES, layer_rows
+from probes.analysis.overview import layer_rows
 from probes.command_line import OneLine, Output, enter, program, shown
 from probes.errors import RunError
 from probes.fleet import command as fleet_command
@@ -121,24 +121,26 @@ def _show(path: str, as_json: bool, console: Console) -> int:
         f"{shown(run.name)}: {run.status}, {steps.size} recorded steps"
         + (f", the last is {steps[-1]}" if steps.size else "")
     )
-    others = any(row["family"] != "Gaussian" for row in layers)
     columns = {
         "living share": "living_share", "rate (nats)": "rate", "information (nats)": "information",
         "contraction": "contraction", "entropy (nats)": "entropy", "perplexity": "perplexity",
         "used codes": "used_codes", "joint KL (nats)": "joint_kl", "coupling (nats)": "coupling",
         "half-life (t)": "measured_half_life", "if AR(1) (t)": "half_life",
     }  # fmt: skip
-    known = {head: key for head, key in columns.items() if any(row[key] is not None for row in layers)}
-    usual = {head: key for head, key in columns.items() if key not in OF_FAMILIES}
-    columns = known if others else usual
-    table = Table("layer", "family", "neurons", *columns, "regimes", "temporal faults", box=None)
+    columns = {head: key for head, key in columns.items() if any(row[key] is not None for row in layers)}
+    faulty = any(
+        row["temporal_faults"] is not None for row in layers
+    )  # judged, of a prior that expects memory
+    table = Table(
+        "layer", "family", "neurons", *columns, "regimes", *(["temporal faults"] if faulty else []), box=None
+    )
     for row in layers:
-        numbers = [_number(row[key]) for key in columns.values()]
-        regimes = ", ".join(f"{name} {count}" for name, count in row["regimes"].items())
-        faults = ", ".join(f"{name} {count}" for name, count in (row["temporal_faults"] or {}).items())
-        table.add_row(
-            shown(row["layer"]), shown(row["family"]), str(row["neurons"]), *numbers, regimes, faults or "-"
-        )
+        cells = [_number(row[key]) for key in columns.values()]
+        cells.append(", ".join(f"{name} {count}" for name, count in row["regimes"].items()) or "-")
+        if faulty:
+            faults = row["temporal_faults"] or {}
+            cells.append(", ".join(f"{name} {count}" for name, count in faults.items()) or "-")
+        table.add_row(shown(row["layer"]), shown(row["family"]), str(row["neurons"]), *cells)
     console.print(table)
     return 0
 

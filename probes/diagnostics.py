@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from probes.families.gaussian import GAUSSIAN
-from probes.schema import LIVING_REGIMES, derivable, evaluate
+from probes.schema import LIVING_REGIMES, UNKNOWN, derivable, evaluate
 
 Floats = NDArray[np.float64]
 
@@ -437,7 +437,7 @@ def transitions(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def living_share(regimes: ArrayLike, axis: int | None = None) -> Floats:
-    """Share of codes that are living or mixed.
+    """Share of codes that are living or mixed, among those that are not unknown.
 
     Parameters
     ----------
@@ -449,12 +449,35 @@ def living_share(regimes: ArrayLike, axis: int | None = None) -> Floats:
     Returns
     -------
     ndarray
-        In [0, 1]; NaN of nothing.
+        In [0, 1]; NaN as `living_share_of_counts` has it.
     """
     codes = np.asarray(regimes)
-    if codes.size == 0:
-        return np.asarray(np.nan)
-    return np.asarray(np.isin(codes, LIVING_REGIMES).mean(axis=axis))
+    living = np.isin(codes, LIVING_REGIMES).sum(axis=axis)
+    unknown = (codes == UNKNOWN).sum(axis=axis)
+    return living_share_of_counts(living, unknown, codes.size if axis is None else codes.shape[axis])
+
+
+def living_share_of_counts(living: ArrayLike, unknown: ArrayLike, neurons: ArrayLike) -> Floats:
+    """Share of the neurons that live, among those whose regime is known: living / (neurons - unknown).
+
+    Parameters
+    ----------
+    living
+        Neurons that are living or mixed.
+    unknown
+        Neurons whose regime is unknown.
+    neurons
+        All of them.
+
+    Returns
+    -------
+    ndarray
+        In [0, 1]. NaN where the regime of half of the neurons or more is unknown, since the share of all
+        could then be nearly anything, and where there are no neurons.
+    """
+    known = _floats(neurons) - _floats(unknown)
+    told = known > _floats(unknown)
+    return np.where(told, _floats(living) / np.where(told, known, 1), np.nan)
 
 
 def _series(steps: ArrayLike, values: ArrayLike) -> tuple[NDArray[Any], Floats]:

@@ -5,6 +5,7 @@ split.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from probes import catalog
+from probes.analysis.paired_scores import UnpairedError
 from probes.analysis.run_groups import twin_of
 from probes.moments import Moments
 from probes.regimes import classify
@@ -100,7 +102,7 @@ def scores(
     answered
         Is given a classifier's answers.
     by_origin
-        Is given the scores of each origin of a whole split, unless of sequences.
+        Is given the scores of each origin, or sequence, of a whole split.
 
     Returns
     -------
@@ -113,7 +115,7 @@ def scores(
     """
     if isinstance(task, SequenceTask):
         assert not isinstance(network, VariationalNetwork)
-        return sequence_scores(network, task, split, draws, seed, limit, report, answered)
+        return sequence_scores(network, task, split, draws, seed, limit, report, answered, by_origin)
     assert isinstance(network, VariationalNetwork)
     device = network.neuron_layers[0].mean.weight.device
     generator = torch.Generator(device).manual_seed(seed)
@@ -528,7 +530,7 @@ def evaluate(
     dict
         {"weights": {"which", "step"}, "model": scores, "twin": scores or None, "baselines": {name: scores}},
         as `Selection.told`, `network_scores` and `baselines` return them; "differences": as
-        `vdn.differences.twin_differences`, None without a twin.
+        `vdn.differences.twin_differences`, None without a twin that was scored on the same targets.
 
     Raises
     ------
@@ -560,7 +562,10 @@ def evaluate(
             own, other = (origin_frame(found, split) for found in kept)
             # what is stored is of the test, with the draws of the configuration
             rows = finished_beside(run) if split == "test" and number == config.test_draws else []
-            result["differences"] = twin_differences(run, beside, own, other, rows)
+            try:
+                result["differences"] = twin_differences(run, beside, own, other, rows)
+            except UnpairedError as error:  # scores of both stand beside each other all the same
+                logging.getLogger("vdn").warning("no differences from the twin %s: %s", beside, error)
     return result | {"baselines": baselines(task, split)}
 
 

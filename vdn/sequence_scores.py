@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from probes.sequence_moments import SequenceMoments, TokenMoments
-from vdn.answers import Answers, Counted, averages, calibration_scores, nested, number_scores
+from vdn.answers import Answers, Counted, OriginScores, averages, calibration_scores, nested, number_scores
 from vdn.heads import Gaussian
 from vdn.kalman import kalman_predictions
 from vdn.neuron import SIGMA_MAX, SIGMA_MIN
@@ -88,6 +88,7 @@ def sequence_scores(
     limit: int | None = None,
     report: Counted | None = None,
     answered: Callable[[Answers], None] | None = None,
+    by_origin: Callable[[OriginScores], None] | None = None,
 ) -> dict[str, Any]:
     """Scores of a network on a split, averaged over all positions.
 
@@ -101,6 +102,8 @@ def sequence_scores(
         Is called as positions are done.
     answered
         Is given up to `ANSWERS` answers of symbols.
+    by_origin
+        Is given the NLL of each sequence of a whole split, as `scores_of_sequences` makes it.
 
     Returns
     -------
@@ -120,10 +123,17 @@ def sequence_scores(
     confidence: list[np.ndarray] = []
     right: list[np.ndarray] = []
     spacing = max(1, (min(total, limit) if limit is not None else total) // ANSWERS)
+    nats, positions, targets = np.zeros((3, task.sequences(split)))
+    first = after = 0
     for batch, output in passes(network, task, split, draws, seed, limit):
         mask, count = batch.mask, int(batch.mask.sum())
         nll = sequence_nll(network.log_prob(output, batch.y, mask).double())
         sums["nll_joint"] += nll[mask].sum().item()
+        if bool(batch.fresh.all()):  # the next sequences that are gone through side by side
+            first, after = after, after + len(batch.fresh)
+        y = batch.y if batch.y.dim() == 2 else batch.y.mean(-1)
+        for added, values in ((nats, nll), (positions, mask), (targets, y)):
+            added[first:after] += torch.where(mask, values.double(), 0.0).sum(1).cpu().numpy()
         if task.kind == "symbols":
             p = output.parameters[:, mask].float().softmax(-1)  # (S, n, C)
             answers = _answers(p, batch.y[mask])
@@ -141,6 +151,8 @@ def sequence_scores(
         if report is not None:
             report(seen, total)
     network.train(was_training)
+    if by_origin is not None and limit is None:
+        by_origin(scores_of_sequences(nats, positions, targets))
     result = {name: value / seen for name, value in sums.items()}
     result |= {"nll_marginal": result["nll_joint"], "draws": float(draws)}
     if confidence:
@@ -150,6 +162,27 @@ def sequence_scores(
         if answered is not None:
             answered(Answers(*(np.concatenate(parts) for parts in zip(*kept, strict=True))))
     return nested(result)
+
+
+def scores_of_sequences(nats: np.ndarray, positions: np.ndarray, targets: np.ndarray) -> OriginScores:
+    """What each sequence of a split adds to the mean NLL of a position.
+
+    Parameters
+    ----------
+    nats, positions, targets
+        (Q,) sums over the positions of each sequence: of the NLL, of 1, of the symbol or number.
+
+    Returns
+    -------
+    OriginScores
+        Sequences count as independent. nll_joint and nll_marginal, equal: r + (n_q - r p_q) Q / sum p, with r
+        = sum n / sum p. Its mean is r, and the variance of its mean that of a ratio of means (linearised,
+        Cochran 1977): sequences need not be of one length.
+    """
+    ratio = nats.sum() / positions.sum()
+    scores = ratio + (nats - ratio * positions) * len(nats) / positions.sum()
+    equal = {"nll_joint": scores, "nll_marginal": scores}
+    return OriginScores(np.arange(len(nats)), targets / positions, 0, equal)
 
 
 def _answers(p: Tensor, y: Tensor) -> Answers:

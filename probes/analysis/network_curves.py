@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from probes.diagnostics import living_share_of_counts
 from probes.schema import LIVING_REGIMES, REGIMES, UNKNOWN, evaluate
 
 ROUNDING = 1e-6  # of a contraction: float32 leaves so much of a neuron at its prior
-COLUMNS = ("living_share", "rate", "information", "contraction")
+COLUMNS = ("living_share", "unknown", "rate", "information", "contraction")
 
 
 def network_curves(summary: pd.DataFrame, widths: Sequence[int]) -> pd.DataFrame:
@@ -27,10 +28,11 @@ def network_curves(summary: pd.DataFrame, widths: Sequence[int]) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        Indexed by step. living_share: of all recorded neurons, living or mixed. rate and information: nats,
-        summed over neurons. contraction: mean over neurons; where a layer's neurons have priors of different
-        widths only if the summary holds it (`layer_quantiles.summary_with_derived`). NaN where a statistic
-        was not recorded; a layer that a step does not have counts as absent, not as 0.
+        Indexed by step. living_share: of the recorded neurons whose regime is known, living or mixed; a layer
+        of which half are unknown is left out. unknown: neurons that it leaves out. rate and information:
+        nats, summed over neurons. contraction: mean over neurons; where a layer's neurons have priors of
+        different widths only if the summary holds it (`layer_quantiles.summary_with_derived`). NaN where a
+        statistic was not recorded; a layer that a step does not have counts as absent, not as 0.
     """
     steps = pd.Index(np.unique(summary["step"]), name="step")
     out = pd.DataFrame(np.nan, index=steps, columns=list(COLUMNS))
@@ -38,15 +40,16 @@ def network_curves(summary: pd.DataFrame, widths: Sequence[int]) -> pd.DataFrame
         return out
     width = np.asarray(widths, float)[summary["layer"].to_numpy()]
     names = [f"settled_{regime.code}" for regime in REGIMES]
-    counts = summary[summary.columns.intersection(names)]
+    counts = summary[summary.columns.intersection(names)].fillna(0)
     living = summary[[f"settled_{code}" for code in LIVING_REGIMES]].sum(axis=1)
+    unknown = counts.get(f"settled_{UNKNOWN}", pd.Series(0, counts.index))
     by_step = summary["step"].to_numpy()
-    if (
-        unknown := f"settled_{UNKNOWN}"
-    ) in summary:  # of a layer whose regimes are all unknown nothing is told
-        counts = counts.where(summary[unknown] < counts.sum(axis=1), 0)
-    total = counts.sum(axis=1).groupby(by_step).sum()
-    out["living_share"] = (living.groupby(by_step).sum() / total.where(total > 0)).reindex(steps)
+    neurons = counts.sum(axis=1)
+    told = living_share_of_counts(living, unknown, neurons) >= 0  # layers that are told of
+    known = (neurons - unknown).where(told, 0).groupby(by_step).sum()
+    share = living.where(told, 0).groupby(by_step).sum() / known.where(known > 0)
+    out["living_share"] = share.reindex(steps)
+    out["unknown"] = (neurons.groupby(by_step).sum() - known).reindex(steps)
     for name, statistic, over in (
         ("rate", "kl", None),
         ("information", "information", None),

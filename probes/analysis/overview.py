@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from probes.analysis import posteriors, probe_statistics
-from probes.diagnostics import temporal_fault
+from probes.diagnostics import living_share_of_counts, temporal_fault
 from probes.families import family_of
 from probes.run_reader import RunReader
 from probes.schema import LIVING_REGIMES, REGIMES, UNKNOWN
@@ -35,7 +36,7 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
         means were first-order autoregressions), temporal_faults ("stuck" and "jittery" -> count, on the split
         that was evaluated last), entropy (median, nats), perplexity (of a code book, else the median),
         used_codes, joint_kl and coupling (nats). None for what the run has not recorded, and for the living
-        share of a layer whose regimes are all unknown.
+        share of a layer of which half of the regimes are unknown.
     """
     rows = []
     faults = _temporal_faults(run)
@@ -54,8 +55,9 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
             summary = last.loc[index].to_dict()
             counts = {regime.code: int(summary.get(f"settled_{regime.code}", 0)) for regime in REGIMES}
             row["regimes"] = {regime.name: counts[regime.code] for regime in REGIMES if counts[regime.code]}
-            if counts[UNKNOWN] < layer["neurons"]:
-                row["living_share"] = sum(counts[code] for code in LIVING_REGIMES) / layer["neurons"]
+            living = sum(counts[code] for code in LIVING_REGIMES)
+            share = float(living_share_of_counts(living, counts[UNKNOWN], layer["neurons"]))
+            row["living_share"] = None if math.isnan(share) else share
             for name, column in (("rate", "kl_mean"), ("information", "information_mean")):
                 if column in summary and not pd.isna(summary[column]):
                     row[name] = float(summary[column]) * layer["neurons"]

@@ -282,11 +282,12 @@ def seed_groups(rows: Iterable[Row]) -> dict[str, list[Row]]:
     Returns
     -------
     dict
-        Group -> its rows, largest group first; runs without a config are left out.
+        Group -> its rows, largest group first. Runs whose settings are not known are left out: those without
+        a config, and those of which `probes.watch` has written the only part of it.
     """
     found: dict[str, list[Row]] = {}
     for row in rows:
-        if row.get("group") and row.get("config"):
+        if row.get("group") and set(row.get("config") or ()) - {"watch"}:
             found.setdefault(str(row["group"]), []).append(row)
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
@@ -329,7 +330,8 @@ def group_labels(groups: Mapping[str, Sequence[Row]]) -> dict[str, str]:
     Returns
     -------
     dict
-        Group -> the LABEL_KEYS settings with the most values, those that all groups have first.
+        Group -> the LABEL_KEYS settings with the most values, those that all groups have first, and those
+        that tell it from the others that have the same in these.
     """
     configs = {
         key: {k: v for k, v in flat_config(rows[0]["config"]).items() if k != "seed" and not _has_objects(v)}
@@ -339,13 +341,17 @@ def group_labels(groups: Mapping[str, Sequence[Row]]) -> dict[str, str]:
     ranked = sorted(
         table.index, key=lambda name: ((table.loc[name] == ABSENT).any(), -table.loc[name].nunique())
     )
+
+    def told(key: str, names: Sequence[str]) -> str:
+        return " ".join(f"{name}={table.loc[name, key]}" for name in names)
+
+    own = {key: [name for name in ranked if table.loc[name, key] != ABSENT] for key in configs}
+    first = {key: told(key, names[:LABEL_KEYS]) for key, names in own.items()}
     labels: dict[str, str] = {}
     for key, config in configs.items():
-        told = [name for name in ranked if table.loc[name, key] != ABSENT][:LABEL_KEYS]
-        label = (
-            " ".join(f"{name}={table.loc[name, key]}" for name in told)
-            or f"data={config.get('data', ABSENT)}"
-        )
+        alike = [other for other in configs if first[other] == first[key]]
+        more = [name for name in own[key][LABEL_KEYS:] if table.loc[name, alike].nunique() > 1]
+        label = told(key, [*own[key][:LABEL_KEYS], *more]) or f"data={config.get('data', ABSENT)}"
         doubles = sum(other == label or other.startswith(f"{label} (") for other in labels.values())
         labels[key] = f"{label} ({doubles + 1})" if doubles else label
     return labels

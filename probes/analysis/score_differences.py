@@ -113,6 +113,30 @@ def variance_over_time(values: ArrayLike, length: int) -> tuple[float, float]:
     return variance, count - 1.0 if length == 1 else 1.5 * (count / length - 1)
 
 
+def half_width_of_sum(parts: Sequence[tuple[float, float]]) -> float:
+    """Half of the width of the 95 % interval of an estimate whose variance is a sum.
+
+    Parameters
+    ----------
+    parts
+        Of independent sources: their variances with their degrees of freedom.
+
+    Returns
+    -------
+    float
+        NaN where a part is; 0 where all variances are.
+
+    Notes
+    -----
+    Student's t of (sum v)^2 / sum(v^2 / d) degrees of freedom (Satterthwaite 1946), times the root of sum v.
+    """
+    total = sum(variance for variance, _ in parts)
+    if total == 0:
+        return 0.0
+    freedom = total**2 / sum(variance**2 / degrees for variance, degrees in parts)
+    return float(student_quantile(freedom)) * math.sqrt(total)
+
+
 def difference(own: ArrayLike, reference: ArrayLike, span: int) -> Difference:
     """Mean difference of scores that are paired by seed and origin.
 
@@ -153,8 +177,7 @@ def difference(own: ArrayLike, reference: ArrayLike, span: int) -> Difference:
     middle, half = float(each.mean()), math.nan
     total = sum(variance for variance, _ in parts)
     if total > 0 and (each != 0).any(0).sum() >= FEWEST_DIFFERENT:
-        freedom = total**2 / sum(variance**2 / degrees for variance, degrees in parts)
-        half = float(student_quantile(np.asarray(freedom))) * math.sqrt(total)
+        half = half_width_of_sum(parts)
     ends = middle - half, middle + half
     return Difference(
         float(here.mean()), float(there.mean()), middle, *ends, origins, origins / length, seeds
@@ -243,7 +266,7 @@ def said(table: pd.DataFrame) -> str:
     if blocks == origins:
         over = f"{origins:,} examples of the {first['split']} split"
     else:
-        over = f"{origins:,} origins of the {first['split']} split in {blocks:.3g} blocks of time"
+        over = f"{origins:,} origins of the {first['split']} split in {int(blocks):,} blocks of time"
     trained = (
         "one training each: the interval is of the data alone, other seeds may differ more"
         if seeds == 1

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from probes.analysis.network_curves import without_noise
+from probes.diagnostics import living_share_of_counts
 from probes.figures import frames
 from probes.schema import LIKELIHOODS, LIVING_REGIMES, REGIMES, SCORES, UNKNOWN
 from probes.spacing import evenly_spaced
@@ -39,8 +40,7 @@ def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -
     """(L, T) over a run's recorded steps (T,), from `analysis.layer_quantiles.summary_with_derived`.
 
     median: of the variances, in units of the stationary prior's. contraction: mean over neurons.
-    living: share of neurons that are living or mixed. NaN where a layer was not recorded, and where the
-    regimes of half of its neurons are unknown.
+    living: `diagnostics.living_share_of_counts`, NaN also where a layer was not recorded.
     """
     place = summary["layer"].to_numpy(), np.searchsorted(steps, summary["step"].to_numpy())
 
@@ -52,12 +52,11 @@ def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -
 
     counts = {regime.code: column(f"settled_{regime.code}") for regime in REGIMES}
     total = np.nansum(list(counts.values()), axis=0)
-    total = np.where(np.nan_to_num(counts[UNKNOWN]) < total / 2, total, 0)
     living = np.nansum([counts[code] for code in LIVING_REGIMES], axis=0)
     return {
         "median": 1 - column("contraction_p50"),
         "contraction": without_noise(column("contraction_mean")),
-        "living": np.divide(living, total, out=np.full(total.shape, np.nan), where=total > 0),
+        "living": living_share_of_counts(living, np.nan_to_num(counts[UNKNOWN]), total),
     }
 
 

@@ -218,7 +218,9 @@ def _cards(run: Run, summary: pd.DataFrame, scalars: pd.DataFrame, neurons: bool
             )
     if neurons:
         curves = network_curves(summary, [layer["neurons"] for layer in run.layers])
-        cards.append(("Living neurons", 100 * curves["living_share"].to_numpy(), "%", "living or mixed"))
+        unknown = int(curves["unknown"].iloc[-1])
+        note = f"living or mixed{f'; {unknown:,} unknown not counted' if unknown else ''}"
+        cards.append(("Living neurons", 100 * curves["living_share"].to_numpy(), "%", note))
         cards.append(("Rate", curves["rate"].to_numpy(), "nats", "per example"))
         cards.append(("Information", curves["information"].to_numpy(), "nats", "all neurons"))
         cards.append(("Contraction", curves["contraction"].to_numpy(), "", "0 prior, 1 point"))

@@ -212,8 +212,10 @@ class FigureBuilder:
         self._layout["selectdirection"] = "h"
         self.update_xaxes(title=style.steps_title(axis), row=self.rows)
         self.update_xaxes(style.steps_scale(axis))
-        if axis == "linear" and self.columns > 1:
-            self.update_xaxes(nticks=TICKS, tickformat="~s")
+        if axis == "linear":
+            self.update_xaxes(tickformat="~s")
+            if self.columns > 1:
+                self.update_xaxes(nticks=TICKS)
         if cursor is not None:
             self.add_vline(style.along(axis, cursor).item(), style.CURSOR_LINE)
 

@@ -9,10 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from probes import palette
+from probes.diagnostics import living_share_of_counts
 from probes.figures import style
 from probes.figures.builder import FigureBuilder
 from probes.figures.layer_bands import quantiles
-from probes.schema import LIVING_REGIMES, STATISTICS
+from probes.schema import LIVING_REGIMES, STATISTICS, UNKNOWN
 
 TICKS = 8  # layers with a number under them
 # deeper networks, or longer names in all, have their layers numbered instead: names would overlap
@@ -129,4 +130,5 @@ def _beside(figure: FigureBuilder, values: np.ndarray, label: str, column: int) 
 def _living(now: pd.DataFrame, layers: int) -> np.ndarray:
     counts = now.set_index("layer").filter(regex=r"^settled_\d+$").reindex(range(layers))
     living = counts[[f"settled_{code}" for code in LIVING_REGIMES]].sum(axis=1)
-    return (living / counts.sum(axis=1).where(lambda total: total > 0)).to_numpy(np.float32)
+    unknown = counts.get(f"settled_{UNKNOWN}", pd.Series(0.0, counts.index)).fillna(0)
+    return living_share_of_counts(living, unknown, counts.sum(axis=1)).astype(np.float32)

@@ -190,8 +190,9 @@ def _model(figure: FigureBuilder, parts: Sequence[Forecast], starts: np.ndarray,
         outlines = [np.concatenate([low, high[::-1]]) for low, high in edges]
         x, y = ([item for part in lists for item in (part, [np.nan])] for lists in (around, outlines))
         figure.scatter(
-            np.concatenate(x), np.concatenate(y), f"{level:.0%} band", mode="lines", line={"width": 0},
-            fill="toself", fillcolor=palette.translucent(palette.PREDICTED, alpha), hoverinfo="skip", row=row,
+            np.concatenate(x), np.concatenate(y), f"{100 * level:.0f} % band", mode="lines",
+            line={"width": 0}, fill="toself", fillcolor=palette.translucent(palette.PREDICTED, alpha),
+            hoverinfo="skip", row=row,
         )  # fmt: skip
     hover = "mean %{y:.3g}, sd %{customdata[2]:.3g}"
     _line(figure, parts, starts, row, "mean", "mean", hover, palette.PREDICTED, 1.8)

@@ -20,8 +20,7 @@ ONE_ROW = 5
 """Up to so many panels stand in one row: more would leave a panel narrower than its ticks."""
 
 TITLE, ROW, LEGEND = 30, 176, 58  # pixels: a panel's title, its axes, legend with horizontal axis
-OWN_GAP = 0.05  # where each panel has its own numbers
-GAP, BETWEEN_ROWS = 0.03, 54  # between panels of a row, share of the width; between rows, pixels
+GAP, BETWEEN_ROWS = 0.05, 54  # between panels of a row, share of the width; between rows, pixels
 MOST_MARKERS = 60  # marks of one kind in a panel; more would be a solid bar
 LAYER_MEDIAN = palette.translucent(palette.SLATE, 0.75)
 LAYER_MEDIAN_FILL = palette.translucent(palette.SLATE, 0.2)
@@ -49,7 +48,7 @@ class NeuronPanels(FigureBuilder):
         super().__init__(
             rows, columns, panels=len(names), titles=[style.text(name) for name in names],
             shared_xaxes="all", shared_yaxes="all" if shared else None, shared_legend=True,
-            horizontal_spacing=GAP if shared else OWN_GAP, vertical_spacing=BETWEEN_ROWS / self.height,
+            horizontal_spacing=GAP, vertical_spacing=BETWEEN_ROWS / self.height,
         )  # fmt: skip
         self.update_xaxes(title=horizontal, row=rows)
         self.update_yaxes(title=vertical, col=1)

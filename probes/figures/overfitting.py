@@ -20,6 +20,8 @@ OF_BATCHES = {"nll_joint": "nll"}
 """What training batches log in the place of a score that is of a split."""
 SMOOTHED = 0.02
 """Half-life of the average over training batches, as a share of the run."""
+LATE = 0.8
+"""Share of the run from which on the best validation's step is written to its left, where there is room."""
 
 
 class Scores(NamedTuple):
@@ -120,10 +122,11 @@ def overfitting(
         validated = style.along(own_axis, one.validation["step"])
         figure.line(validated, one.validation["value"], f"{name}, validation", color=color, width=1.75)
         at, value = one.best
+        late = at - steps[0] > LATE * (steps[-1] - steps[0])
         figure.scatter(
             style.along(own_axis, [at]), [value], f"{name}, best validation", mode="markers+text",
             marker={"symbol": "diamond", "size": 10, "color": color}, text=[f"step {at:,}"],
-            textposition="bottom center", showlegend=False,
+            textposition=f"bottom {'left' if late else 'center'}", showlegend=False,
         )  # fmt: skip
     reached = np.concatenate(seen)
     reached = reached[np.isfinite(reached)]

@@ -52,7 +52,7 @@ def prediction_intervals(
         figure.add_trace(
             {
                 "type": "bar", "x": x, "y": (high - low).astype(np.float32), "base": low.tolist(),
-                "width": 0.8, "name": f"{level:.0%} interval", "hoverinfo": "skip",
+                "width": 0.8, "name": f"{100 * level:.0f} % interval", "hoverinfo": "skip",
                 "marker": {"color": palette.translucent(palette.PREDICTED, alpha), "line": {"width": 0}},
             }
         )  # fmt: skip

@@ -67,7 +67,7 @@ def rate_split(rows: pd.DataFrame) -> go.Figure:
     said = "; ".join(_in_words(row) for _, row in rows.iterrows())
     return figure.finish(
         ROW * len(rows) + BESIDE_ROWS, f"Rate of each layer in parts, nats an example. {said}",
-        barmode="stack", hovermode="closest", bargap=0.35, legend={"traceorder": "normal"},
+        barmode="stack", hovermode="closest", bargap=0.35,
     )  # fmt: skip
 
 

@@ -100,6 +100,7 @@ def layout(height: int, alt: str) -> dict[str, Any]:
             "x": 1,
             "xanchor": "right",
             "font": {"size": 12},
+            "traceorder": "normal",  # else plotly turns it round where a band is filled
         },
         # Upright it leaves the legend free, which stands where plotly puts its buttons.
         "modebar": {"orientation": "v", "bgcolor": "rgba(0, 0, 0, 0)", "color": AXIS, "activecolor": CURSOR},

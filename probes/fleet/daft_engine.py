@@ -201,8 +201,8 @@ class DaftFleet(Fleet):
 
         frame = frame.join(self._described(), on=["run", "layer"])
         living = sum((count(code) for code in LIVING_REGIMES[1:]), count(LIVING_REGIMES[0]))
-        known = count(UNKNOWN) < col("n_neurons")
-        share = self._daft.functions.when(known, living / col("n_neurons")).otherwise(lit(None))
+        known = col("n_neurons") - count(UNKNOWN)
+        share = self._daft.functions.when(known > count(UNKNOWN), living / known).otherwise(lit(None))
         return frame.with_column("living_share", share)
 
     def _neurons(self) -> Any:
@@ -225,7 +225,9 @@ class DaftFleet(Fleet):
         codes = pa.array([regime.code for regime in REGIMES], kind)
         names = daft.from_arrow(pa.table({"regime": codes, "regime_name": [one.name for one in REGIMES]}))
         frame = frame.join(names, on="regime", how="left").join(self._described(), on=["run", "layer"])
-        return frame.with_column("living", col("regime").is_in(list(LIVING_REGIMES)))
+        living = col("regime").is_in(list(LIVING_REGIMES))
+        known = col("regime") != UNKNOWN
+        return frame.with_column("living", daft.functions.when(known, living).otherwise(daft.lit(None)))
 
 
 def _doubled(name: str) -> str:

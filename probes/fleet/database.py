@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 4
 """How often a question is asked: files of a live run may be compacted away, damaged ones are left out."""
-_LIVING = f"({', '.join(map(str, LIVING_REGIMES))})"
+_LIVING = f"case when regime <> {UNKNOWN} then regime in ({', '.join(map(str, LIVING_REGIMES))}) end"
 TABLES = ("runs", "neurons", "layers", "scalars", "history")
 
 
@@ -394,11 +394,12 @@ class Fleet:
         unknown = ", ".join(
             [*(name for name in (f"settled_{UNKNOWN}", f"regime_{UNKNOWN}") if name in there), "0"]
         )
-        known = f"case when coalesce({unknown}) < l.n_neurons then l.n_neurons end"  # else nothing is
+        known = f"l.n_neurons - coalesce({unknown})"
+        told = f"case when {known} > coalesce({unknown}) then {known} end"  # as `living_share_of_counts`
         self._view(
             "layers",
             f"select f.run, t.layer, t.step, l.layer_name, l.n_neurons, l.family,"
-            f" ({' + '.join(counts)}) / ({known})"
+            f" ({' + '.join(counts)}) / ({told})"
             f" as living_share, t.* exclude (filename, layer, step) from {paths} t"
             " join _files_layers f using (filename) join _layers l on l.run = f.run and l.layer = t.layer",
         )  # fmt: skip
@@ -440,7 +441,7 @@ class Fleet:
             name for name in neuron_summary.SCHEMA.names if name not in ("run", "layer", "neuron", "regime")
         ]
         columns = (
-            f"layer, neuron, regime, case regime {codes} end as regime_name, regime in {_LIVING} as living,"
+            f"layer, neuron, regime, case regime {codes} end as regime_name, {_LIVING} as living,"
             f" {', '.join(shown)}"
         )
         parts = [f"select run, {columns}, {_more(neuron_summary.MORE)} from _computed"]

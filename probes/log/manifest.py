@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from probes.diagnostics import living_share_of_counts
 from probes.errors import RunError
 from probes.families import family_of
 from probes.log import config as configuration
@@ -280,10 +281,11 @@ def note_layers(manifest: dict[str, Any], table: pa.Table) -> None:
     widths = np.array([layer["neurons"] for layer in manifest["layers"]])
     layers, steps = table["layer"].to_numpy(), table["step"].to_numpy()
     column = SETTLED if f"{SETTLED}_0" in table.column_names else REGIME  # before format 1.2
-    living = sum(table[f"{column}_{code}"].to_numpy() for code in LIVING_REGIMES) / widths[layers]
-    if (unknown := f"{column}_{UNKNOWN}") in table.column_names:  # nothing is known of such a layer
-        counts = np.nan_to_num(table[unknown].to_numpy().astype(np.float64))
-        living = np.where(counts == widths[layers], np.nan, living)
+    living = sum(table[f"{column}_{code}"].to_numpy() for code in LIVING_REGIMES)
+    unknown = np.zeros(len(layers))
+    if (counted := f"{column}_{UNKNOWN}") in table.column_names:
+        unknown = np.nan_to_num(table[counted].to_numpy().astype(np.float64))
+    living = living_share_of_counts(living, unknown, widths[layers])
     for layer, share in zip(layers, living, strict=True):  # in order of step: the last one stays
         manifest["living_share"][layer] = None if np.isnan(share) else round(float(share), 4)
     starts = np.flatnonzero(np.diff(steps, prepend=-1))

@@ -114,7 +114,7 @@ def test_empty_cells_are_explained(open_page: Open, tmp_path: Path) -> None:
             recorder.record(step, 0, mean=[0.1, 0.2], variance=[0.5, 0.5], kl=[0.2, 0.2], **more)
     app = open_page("layers", tmp_path, statistic="persistence", neurons="0.1")
     why = absent_reason("persistence")
-    assert f"50% of the cells are empty: {why}" in texts(app)
+    assert f"50 % of the cells are empty: {why}" in texts(app)
     assert f"no value: {why}" in texts(app)
     assert unpack(app, "heatmap")[0]["absent"]["cell"] == why
 

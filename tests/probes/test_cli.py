@@ -59,6 +59,14 @@ def test_show(sound, capsys):
     assert "living share" in capsys.readouterr().out
 
 
+def test_show_has_no_column_that_a_run_has_nothing_for(tmp_path, capsys):
+    with Recorder(tmp_path / "vae", [{"name": "z", "neurons": 3}]) as recorder:
+        recorder.record(0, 0, mean=[0.0] * 3, variance=[1.0] * 3, kl=[0.0] * 3)
+    assert main(["show", str(tmp_path / "vae")]) == 0
+    head = capsys.readouterr().out.splitlines()[1]
+    assert " ".join(head.split()) == "layer family neurons living share rate (nats) contraction regimes"
+
+
 def test_show_counts_temporal_faults_of_splits_that_went_by_blocks(tmp_path, capsys):
     slopes = {"persistence_low": [0.9, 0.5, 0.1], "persistence_high": [0.95, 0.7, 0.2], "phi": [0.6] * 3}
     layers = [{"name": "a", "neurons": 3}]

@@ -8,7 +8,13 @@ import pytest
 import torch
 from scipy import integrate, stats
 
+import probes
 from probes import diagnostics
+from probes.analysis import overview
+from probes.analysis.network_curves import network_curves
+from probes.canvas import replay_arrays
+from probes.figures import depth_profile
+from probes.fleet import Fleet
 
 
 def test_information_of_a_gaussian_channel():
@@ -174,6 +180,40 @@ def test_transitions_and_living_share():
     assert diagnostics.living_share(frame["regime"]) == pytest.approx(5 / 9)
     assert diagnostics.living_share([[0, 9], [4, 0]], axis=0).tolist() == [0.5, 1.0]
     assert np.isnan(diagnostics.living_share([]))
+    assert diagnostics.living_share([0, 4, 9, 11]) == pytest.approx(2 / 3)
+    assert np.isnan(diagnostics.living_share([0, 11]))  # half is unknown
+
+
+def test_everybody_tells_the_same_living_share(tmp_path):
+    """3 living neurons, 3 at their prior, 2 unknown: 3 of 6; 1 at its prior, 2 unknown: nothing is told."""
+    kinds = {"living": (0.0, 0.5, 0.8), "prior": (0.0, 1.0, 0.0), "unknown": (0.0, 0.5, 0.1)}
+    told = [kinds[kind] for kind in ("living",) * 3 + ("prior",) * 3 + ("unknown",) * 2]
+    layers = [{"name": "told", "neurons": 8}, {"name": "untold", "neurons": 3, "latent_dim": 2}]
+    with probes.Recorder(tmp_path / "run", layers) as recorder:
+        for layer, rows in enumerate((told, [kinds["prior"], kinds["unknown"], kinds["unknown"]])):
+            columns = np.array(rows).T
+            recorder.record(5, layer, mean=columns[0], variance=columns[1], kl=columns[2])
+    run = probes.Run(tmp_path / "run")
+    codes = run.at(5)
+    by_layer = [diagnostics.living_share(codes.loc[codes["layer"] == layer, "settled"]) for layer in (0, 1)]
+    np.testing.assert_array_equal(by_layer, [0.5, np.nan])
+    assert run.manifest["living_share"] == [0.5, None]
+    assert [row["living_share"] for row in overview.layer_rows(run)] == [0.5, None]
+    summary = run.layer_summary()
+    network = network_curves(summary, [8, 3]).loc[5]
+    assert network["living_share"] == 0.5
+    assert network["unknown"] == 5
+    figure = depth_profile(summary, ("kl",), ["told", "untold"], 5)
+    (bars,) = (trace for trace in figure.data if trace.type == "bar")
+    np.testing.assert_array_equal(bars.y, [0.5, np.nan])
+    strip = replay_arrays.layer_series(summary, np.array([5]), 2)["living"][:, 0]
+    np.testing.assert_array_equal(strip, [0.5, np.nan])
+    with Fleet({row["path"]: row for row in probes.catalog_rows(tmp_path)}) as fleet:
+        assert fleet.sql("select living_share from runs")["living_share"].tolist() == [0.5]
+        of_layers = fleet.sql("select living_share from layers order by layer")["living_share"]
+        np.testing.assert_array_equal(of_layers.astype(float), [0.5, np.nan])
+        living = fleet.sql("select avg(living::int) as share from neurons where layer = 0")
+        assert living["share"].tolist() == [0.5]
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95, 0.99])

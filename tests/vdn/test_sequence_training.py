@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import probes
+from probes.analysis.score_differences import score_differences
 from probes.experiments import store
 from probes.log.check import check
 from vdn import sweep
@@ -18,6 +19,7 @@ from vdn.data import load
 from vdn.evaluate import evaluate, scores
 from vdn.sequence_experiment import SequenceSubject, examples, sequence_score
 from vdn.sequence_objective import sequence_objective
+from vdn.sequence_scores import scores_of_sequences
 from vdn.train import resume, train
 from vdn.trainer import SequenceTrainer, load_checkpoint, load_run, make_trainer
 
@@ -123,11 +125,35 @@ def test_the_best_weights_are_tested_and_loaded(tmp_path, text):
 
 
 def test_a_twin_is_found_and_compared(tmp_path, text):
-    train(config_of(text, twin=True), tmp_path / "twin")
-    summary = train(config_of(text), tmp_path / "run")
+    several = {"window": 2, "split": "0.4,0.1,0.5"}  # sequences of the test split
+    train(config_of(text, twin=True, **several), tmp_path / "twin")
+    summary = train(config_of(text, **several), tmp_path / "run")
     assert summary["twin"]["nll_joint"] > 0
     assert summary["twin"]["draws"] == 1
     assert probes.Run(tmp_path / "twin").layers[0]["prior"] == "none"
+    stored = [probes.Run(tmp_path / name).origin_scores() for name in ("run", "twin")]
+    assert stored[0]["nll_joint"].mean() == pytest.approx(summary["model"]["nll_joint"], rel=1e-6)
+    line = score_differences(stored[:1], stored[1:]).loc["nll_joint"]
+    gap = summary["model"]["nll_joint"] - summary["twin"]["nll_joint"]
+    assert line["difference"] == pytest.approx(gap, rel=1e-4)
+    assert line["blocks"] == line["origins"] == len(stored[0]) > 1
+    told = evaluate(tmp_path / "run")["differences"]
+    assert told["scores"]["nll_joint"]["difference"] == pytest.approx(gap, rel=1e-4)
+    assert "examples of the test split" in told["of"]
+
+
+def test_sequences_of_unequal_lengths_are_a_ratio_of_means():
+    """Their scores have the mean and the variance that drawing whole sequences anew gives the ratio."""
+    draw = np.random.default_rng(0)
+    positions = draw.integers(20, 200, 400).astype(float)
+    nats = positions * (2 + 0.1 * draw.normal(size=400)) + 5 * draw.normal(size=400)
+    found = scores_of_sequences(nats, positions, positions)
+    scores = found.scores["nll_joint"]
+    assert scores.mean() == pytest.approx(nats.sum() / positions.sum(), rel=1e-12)
+    weight = draw.multinomial(400, np.full(400, 1 / 400), 20_000)
+    drawn = (weight @ nats / (weight @ positions)).std()
+    assert scores.std(ddof=1) / 20 == pytest.approx(drawn, rel=0.03)
+    assert found.span == 0
 
 
 @pytest.mark.parametrize("prior", ["standard", "autoregressive"])

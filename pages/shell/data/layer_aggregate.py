@@ -16,32 +16,35 @@ from pages.shell.session.runs import RunContext
 from probes.analysis import aggregate
 from probes.analysis.layer_families import is_gaussian
 from probes.figures.rate_split import PARTS
-from probes.schema import LIVING_REGIMES
+from probes.schema import LIVING_REGIMES, UNKNOWN
 from probes.spacing import evenly_spaced
 
 MOST = 512  # neurons of a layer that are taken together: 0.1 to 0.4 s at 256 inputs
 NAMED = 8  # layers whose shares a line names
+UNITS = ["layer", "neurons", "living", "unknown", "active"]
 CLASSES = ("categorical", "bernoulli")
 """Families other than Gaussians whose rate is split."""
 
 
 def units(context: RunContext, step: int) -> pd.DataFrame:
-    """Rows layer (index), neurons, living and active at a recorded step, of layers whose neurons have a
-    spread. Empty where none was recorded.
+    """Rows layer (index), neurons, living, unknown and active at a recorded step, of layers whose neurons
+    have a spread. Empty where none was recorded.
     """
     if "spread" not in context.run.statistics:
-        return pd.DataFrame(columns=["layer", "neurons", "living", "active"])
+        return pd.DataFrame(columns=UNITS)
     spread = cache.at(context, step, ("spread",))
     summary = cache.summary(context)
     now = summary[summary["step"] == step].set_index("layer")
     living = now[[f"settled_{code}" for code in LIVING_REGIMES]].sum(axis=1)
+    unknown = now.get(f"settled_{UNKNOWN}", pd.Series(0, now.index)).fillna(0)
     rows = []
     for layer, info in enumerate(context.layers):
         values = spread.loc[spread["layer"] == layer, "spread"].to_numpy(float, na_value=np.nan)
         if is_gaussian(info) and np.isfinite(values).any():
-            alive, active = int(living.get(layer, 0)), aggregate.active_units(values)
-            rows.append({"layer": layer, "neurons": info["neurons"], "living": alive, "active": active})
-    return pd.DataFrame(rows, columns=["layer", "neurons", "living", "active"])
+            row = {"layer": layer, "neurons": info["neurons"], "living": int(living.get(layer, 0))}
+            row |= {"unknown": int(unknown.get(layer, 0)), "active": aggregate.active_units(values)}
+            rows.append(row)
+    return pd.DataFrame(rows, columns=UNITS)
 
 
 def units_in_words(context: RunContext, step: int) -> str:
@@ -49,13 +52,16 @@ def units_in_words(context: RunContext, step: int) -> str:
     table = units(context, step)
     if table.empty:
         return ""
-    of = table["neurons"].sum()
+    known, unknown = table["neurons"] - table["unknown"], table["unknown"].sum()
     said = []
-    for name in ("active", "living"):
-        by_layer = f" ({', '.join(f'{share:.0%}' for share in table[name] / table['neurons'])})"
-        said.append(f"{table[name].sum():,} of {of:,}{by_layer if 1 < len(table) <= NAMED else ''}")
+    for name, of in (("active", table["neurons"]), ("living", known)):
+        by_layer = (
+            f" ({', '.join(f'{100 * share:.0f} %' if share >= 0 else '–' for share in table[name] / of)})"
+        )
+        said.append(f"{table[name].sum():,} of {of.sum():,}{by_layer if 1 < len(table) <= NAMED else ''}")
     threshold = f"Burda et al. 2016: Var[μ] > {aggregate.ACTIVE_SPREAD:g} prior sd²"
-    return f"Active units ({threshold}): {said[0]}. Living neurons: {said[1]}."
+    left_out = f"; the regime of {unknown:,} more is unknown" if unknown else ""
+    return f"Active units ({threshold}): {said[0]}. Living neurons: {said[1]}{left_out}."
 
 
 def stored(context: RunContext) -> bool:

@@ -128,7 +128,7 @@ def half_lives(
         at, values = found
         longer = int(np.isnan(values).sum())
         note = f"measured over the probe sequence at step {at:,}"
-        note += f"; {longer} longer than it can say" if longer else ""
+        note += f"; {longer} longer than can be measured" if longer else ""
         return HalfLives(values, STATISTICS["measured_half_life"].label, note, {})
     values = half_life(rows["persistence"].to_numpy(float, na_value=np.nan), stride)
     endless, undefined = int(np.isinf(values).sum()), int((values == 0).sum() + np.isnan(values).sum())
@@ -157,14 +157,14 @@ def _stored(context: RunContext, step: int) -> int:
 def _half_life_cards(context: RunContext, step: int, slope: float) -> list[dict[str, Any]]:
     """The measured half-life first, where there is a sequence; then what slopes say at one stride or two."""
     stride, _ = stride_of(context)
-    items, formula = [], f"{_in_t(half_life(slope, stride))} at stride {stride}"
+    items, formula = [], f"from pairs {stride:,} t apart"
     found = [_measured(context, step, layer) for layer in range(len(context.layers))]
     values = [one[1] for one in found if one is not None]
     if values:
         measured = np.concatenate(values)
         longer = int(np.isnan(measured).sum())
         middle = probe_statistics.median_half_life(measured)
-        note = f"median, {longer} of {len(measured)} longer than it can say" if longer else "median neuron"
+        note = f"median; {longer} of {len(measured)} longer than measurable" if longer else "median neuron"
         items.append(
             _card(STATISTICS["measured_half_life"].label, middle, "t", note,
                   STATISTICS["measured_half_life"].caveat)
@@ -174,7 +174,7 @@ def _half_life_cards(context: RunContext, step: int, slope: float) -> list[dict[
         next_slopes = [posteriors.unbiased_autocorrelation(mu, 1)[:, 1] for mu in sequences if mu is not None]
         if stride > 1:
             other = float(np.nanmedian(np.concatenate(next_slopes)))
-            formula += f", {_in_t(half_life(other, 1))} at 1"
+            formula += f"; from neighbours {_in_t(half_life(other, 1))} t"
     items.append(
         {**_card(STATISTICS["half_life"].label, float(half_life(slope, stride)), "t", formula,
                  STATISTICS["half_life"].caveat)}
@@ -198,7 +198,7 @@ def number_cards(context: RunContext, rows: pd.DataFrame, step: int) -> list[dic
             "Persistence φ̂",
             middle,
             "",
-            f"half from {low:.2f} to {high:.2f}",
+            f"middle half {low:.2f} to {high:.2f}",
             STATISTICS["persistence"].caveat,
         ),
         *_half_life_cards(context, step, middle),
@@ -210,7 +210,7 @@ def number_cards(context: RunContext, rows: pd.DataFrame, step: int) -> list[dic
                 "Carry over",
                 carried,
                 "%",
-                "interval above 0",
+                "of neurons: interval above 0",
                 "Share of neurons whose 95 % interval lies above 0",
             )
         )
@@ -226,12 +226,12 @@ def number_cards(context: RunContext, rows: pd.DataFrame, step: int) -> list[dic
                 STATISTICS["kl_above_floor"].meaning,
             )
         )
-        judged = (("stuck", "carries over more"), ("jittery", "carries over less"))
+        judged = (("stuck", "carry over more"), ("jittery", "carry over less"))
         for fault, words in judged if set(rows) >= INTERVAL else ():
             count = int((rows["fault"] == fault).sum())
             text = "95 % interval wholly off the prior's φ, by more than 0.2 in atanh"
             items.append(
-                {**_card(fault.capitalize(), count, "", f"{words}, of {len(rows)}", text), "bad": count > 0}
+                {**_card(fault.capitalize(), count, "", f"of {len(rows):,}: {words}", text), "bad": count > 0}
             )
     return items
 

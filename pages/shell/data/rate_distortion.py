@@ -28,7 +28,7 @@ def path(context: RunContext) -> pd.DataFrame:
 
 def others(context: RunContext) -> pd.DataFrame:
     """Ends of the other runs of the run's folder on the same data, from their manifests: run, rate,
-    distortion, weight. Only of runs that log the same kind of distortion.
+    distortion, weight. Only of runs that log the same kind of distortion, the latest MOST_OTHERS of them.
     """
     own = rate_distortion.kind_of_distortion(context.entry.row["scores"])
     found = []
@@ -41,7 +41,9 @@ def others(context: RunContext) -> pd.DataFrame:
         end = rate_distortion.end_point(row["scores"], row["config"])
         if end is not None and rate_distortion.kind_of_distortion(row["scores"]) == own:
             found.append({"run": name, **end})
-    return pd.DataFrame(found[:MOST_OTHERS], columns=["run", "rate", "distortion", "weight"])
+        if len(found) == MOST_OTHERS:
+            break
+    return pd.DataFrame(found, columns=["run", "rate", "distortion", "weight"])
 
 
 def _alike(config: dict[str, object], other: dict[str, object]) -> bool:

@@ -32,6 +32,8 @@ POINTS = {
     "brier": "Brier score",
 }
 """Scores that differences are shown of."""
+HOW_SCORED = ("draws", "weights_step")
+"""Scalars that say how a split was scored."""
 REMEDY = (
     "Scores by origin are stored since the end of training with this version; `python -m vdn evaluate RUN`"
     " computes them from checkpoints."
@@ -42,7 +44,10 @@ def score_title(name: str) -> str:
     """A score `split/name` in words, with its unit."""
     split, _, own = name.partition("/")
     known = SCORES.get(own)
-    return f"{split} {known.title if known else own.replace('_', ' ')}"
+    if known:
+        return f"{split} {known.title}"
+    words, _, number = own.replace("_", " ").rpartition(" ")
+    return f"{split} {f'{words}, layer {number}' if words == 'living share' else own.replace('_', ' ')}"
 
 
 def score_names(contexts: Contexts) -> list[str]:
@@ -50,7 +55,8 @@ def score_names(contexts: Contexts) -> list[str]:
     counts: dict[str, int] = {}
     for context in contexts.values():
         for name in context.entry.row.get("scores") or {}:
-            if name.partition("/")[0] in SPLITS:
+            split, _, own = name.partition("/")
+            if split in SPLITS and own not in HOW_SCORED:
                 counts[name] = counts.get(name, 0) + 1
     shared = [name for name, count in counts.items() if count > 1]
     order = list(SCORES)
@@ -72,10 +78,13 @@ def scores_frame(contexts: Contexts, reference: str) -> pd.DataFrame:
         table[run] = []
         if run != reference:
             table[difference_title(run, reference)] = []
-    for name in score_names(contexts):
+    names = score_names(contexts)
+    titles = [score_title(name) for name in names]
+    for name in names:
         last = {run: score(context.entry.row, [name]) for run, context in contexts.items()}
         base = last[reference]
-        table["score"].append(score_title(name))
+        alike = titles.count(title := score_title(name)) > 1
+        table["score"].append(f"{title}, {name.partition('/')[2]}" if alike else title)
         for run, own in last.items():
             table[run].append(own[1] if own else None)
             if run != reference:

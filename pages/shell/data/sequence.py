@@ -479,21 +479,23 @@ def test_numbers(context: RunContext) -> list[dict[str, Any]]:
     scalars = cache.scalars(context)
     rows = scalars[scalars["split"] == "test"].groupby("name")["value"].last()
     labelled = [
-        ("bits", "Bits", "bits", "of the next symbol, a position"),
-        ("nll_joint", "NLL", "nats", "of a position, averaged inside the logarithm over draws"),
-        ("ece", "ECE", "", "expected calibration error of the likeliest symbol"),
-        ("ece_null_95", "ECE if calibrated", "", "95 % of calibrated networks are below"),
-        ("draw_information", "Draw information", "nats", "mutual information of a draw and the next symbol"),
-    ]
+        ("bits", "Bits", "bits", "a position", "Of the next symbol", 1),
+        ("nll_joint", "NLL", "nats", "a position", "Averaged inside the logarithm over draws", 1),
+        ("ece", "ECE", "", "likeliest symbol", "Expected calibration error of the likeliest symbol", 1),
+        ("ece_null_95", "ECE if calibrated", "", "95 % lie below", "Of calibrated networks, 95 % do", 1),
+        ("draw_information", "Draw information", "nats", "draw and next symbol",
+         "Mutual information of a draw and the next symbol", 1),
+    ]  # fmt: skip
     shares = [
-        (f"living_share_{layer + 1}", f"Living, {name}", "", "share of the neurons that live")
+        (f"living_share_{layer + 1}", f"Living, {name}", "%", "living or mixed", "Of its neurons", 100)
         for layer, name in enumerate(context.names)
     ]
     return [
-        {"label": label, "value": payloads.number(float(rows[name])), "unit": unit, "note": "", "help": text}
-        for name, label, unit, text in [*labelled, *shares]
+        {"label": label, "value": payloads.number(factor * float(rows[name])), "unit": unit, "note": note,
+         "help": text}
+        for name, label, unit, note, text, factor in [*labelled, *shares]
         if name in rows and np.isfinite(rows[name])
-    ]
+    ]  # fmt: skip
 
 
 def shares(values: np.ndarray, signed: bool) -> tuple[list[float | None], float]:

@@ -57,6 +57,16 @@ def objective(context: RunContext) -> pd.DataFrame:
     return curves[curves["split"].isin(("train", "validation"))]
 
 
+def objective_in_words(curves: pd.DataFrame) -> str:
+    """What the curves of `objective` hold of training's objective."""
+    found = set(curves["name"])
+    said = ["loss"] * ("loss" in found)
+    if found & set(LIKELIHOODS):
+        both = " (nll: of batches; nll_joint: of the split)" if found >= set(LIKELIHOODS) else ""
+        said.append(f"negative log likelihood{both}")
+    return " and ".join(said)
+
+
 @cache.of_run("scalars", keep=cache.WHOLES_KEPT)
 def _validation(context: RunContext) -> pd.DataFrame:
     curves = cache.scalars(context)
@@ -119,7 +129,9 @@ def layer_cards(curves: pd.DataFrame, step: int, judged: bool = True) -> list[di
     cards = []
     if curves["living_share"].notna().any():
         bad = bool(alive < HALF) and judged
-        cards.append(card("Living neurons", "living_share", "%", "living or mixed", 100, bad=bad))
+        unknown = int(curves["unknown"].iloc[place])
+        note = f"living or mixed{f'; {unknown:,} unknown not counted' if unknown else ''}"
+        cards.append(card("Living neurons", "living_share", "%", note, 100, bad=bad))
     for name, source, label, note in (
         ("rate", "kl", "Rate", "per example"),
         ("information", "information", "Information", "all neurons"),

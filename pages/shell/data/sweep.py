@@ -12,7 +12,7 @@ import pandas as pd
 
 from pages.shell.session.runs import Entry
 from probes.fleet import Fleet
-from probes.schema import AT_PRIOR, DEAD, LIKELIHOODS, SCORES
+from probes.schema import AT_PRIOR, DEAD, LIKELIHOODS, SCORES, UNKNOWN
 
 NLLS = tuple(f"{split}/{name}" for split in ("validation", "test", "train") for name in LIKELIHOODS)
 """The score that is shown first is the first of these that most runs have."""
@@ -25,6 +25,7 @@ MOST_LEVELS = 10
 COLLAPSED_SHARE = 0.5
 """A layer counts as collapsed where so many of its neurons are dead or at their prior."""
 _COLLAPSED = f"({DEAD}, {AT_PRIOR})"
+_TOLD = f"case when 2 * count(*) filter (regime = {UNKNOWN}) < count(*)"  # as of living shares
 MEMORY = "512MB"  # of DuckDB, for one answer
 
 QUANTITIES = {
@@ -78,7 +79,8 @@ def read(entries: Mapping[str, Entry]) -> Sweep:
     """The runs of a sweep. Raises RunError, MissingPackageError where they cannot be asked."""
     rows = {name: entry.row for name, entry in entries.items()}
     aggregates = (
-        f"avg((regime in {_COLLAPSED})::int) as collapsed, avg(living::int) as living,"
+        f"{_TOLD} then avg((regime in {_COLLAPSED})::int) end as collapsed, {_TOLD} then avg(living::int) end"
+        " as living,"
         " median(contraction_last) as contraction, median(onset) as onset, sum(kl_last) as rate,"
         " sum(information_last) as information"
     )
@@ -257,7 +259,7 @@ def findings(sweep: Sweep, x: str, y: str | None, score: str | None) -> list[str
     if not told:
         worst: Any = share.idxmax()
         place = f"{x} {worst[2]}" + (f", {y} {worst[1]}" if y is not None else "")
-        told = [f"No layer collapses: at most {share.max():.0%} of layer {worst[0]} ({place})"]
+        told = [f"No layer collapses: at most {100 * share.max():.0f} % of layer {worst[0]} ({place})"]
     return told + ([] if score is None else _cost(sweep, own, collapsed, x, y, score))
 
 
@@ -281,13 +283,14 @@ def _cost(
 
     told = []
     if "whole" in best:
-        told.append(f"Best {_spoken(score)} **{best['whole'][1]:.3f}** ({at(best['whole'][0])})")
+        told.append(f"where no layer collapses **{best['whole'][1]:.3f}** ({at(best['whole'][0])})")
     if "collapsed" in best:
         delta = f", {best['collapsed'][1] - best['whole'][1]:+.3f}" if "whole" in best else ""
         told.append(
-            f"with a collapsed layer **{best['collapsed'][1]:.3f}**{delta} ({at(best['collapsed'][0])})"
+            f"where one does **{best['collapsed'][1]:.3f}**{delta.replace('-', '−')}"
+            f" ({at(best['collapsed'][0])})"
         )
-    return [" · ".join(told)] if told else []
+    return [f"Best {_spoken(score)}: {'; '.join(told)}"] if told else []
 
 
 # ---- curves and points

@@ -86,14 +86,15 @@ def _texts(given: list[str], parts: dict[int, pd.DataFrame]) -> None:
         tips = [f"entropy {v:.3g}, p {np.exp(p):.3g}" for v, p in zip(values, log_prob, strict=True)]
         panels.append(
             {
-                "head": f"draw {number + 1} · {-log_prob.mean():.3f} nats a position under itself",
+                "head": f"draw {number + 1} · {-log_prob.mean():.3f} nats a position by its own predictions",
                 "tokens": given + part["text"].astype(str).tolist(),
                 "shares": [None] * len(given) + shares, "tips": ["given"] * len(given) + tips,
                 "given": len(given),
             }
         )  # fmt: skip
     texts = {
-        "panels": panels, "chosen": None, "pickable": False, "title": "entropy of the next symbol (nats)",
+        "panels": panels, "chosen": None, "pickable": False,
+        "title": "grey: the prompt; colour: entropy of the next symbol (nats)",
         "low": 0, "high": high, "signed": False, "least": 290, "label": f"{len(panels)} continuations",
     }  # fmt: skip
     canvases.tokens(texts, "continuations")

@@ -73,8 +73,9 @@ def show_ablation(result: store.Result, context: RunContext) -> None:
     )
     if shares:
         st.caption(
-            "Rank correlation of the effects with those of as many other windows, from halves of the blocks"
-            f" of time: {shares}. No statistic can be seen to rank them better than the square root of it."
+            "How far the effects repeat on as many other windows, as a rank correlation (from halves of the"
+            f" blocks of time): {shares}. Their square roots are the most that a statistic can be seen to"
+            " reach in this figure."
         )
 
 

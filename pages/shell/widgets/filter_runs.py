@@ -49,5 +49,5 @@ def filtered(
     try:
         return runs_catalog.filtered(entries, configs, text, archived)
     except run_filter.FilterError as error:
-        st.error(f"This filter cannot be applied, so all runs are shown. {url.plain(error)}.")
+        st.error(f"This filter cannot be applied, so all runs are shown: {url.plain(error)}.")
         return runs_catalog.filtered(entries, configs, "", archived)

@@ -71,7 +71,7 @@ def _absent(found: data.LayerMap) -> str:
     why = data.absent(found, False)
     whole = not np.isfinite(found.values).any(axis=0).all()
     share = count / found.values.size
-    return f" {share:.0%} of the cells are empty: {why['column' if whole else 'cell']}."
+    return f" {100 * share:.0f} % of the cells are empty: {why['column' if whole else 'cell']}."
 
 
 def _reduction(found: data.LayerMap) -> str:

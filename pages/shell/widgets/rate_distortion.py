@@ -32,7 +32,7 @@ def show(context: RunContext, view: step_axis.View, step: int, other: RunContext
             other_axis=view.axis(other) if other else None,
         )  # fmt: skip
         cards.card(
-            f"**Weight, rate and distortion** · {found.said}", figure, "objective_parts",
+            f"**{_parts(found)}** · {found.said}", figure, "objective_parts",
             partial(_rows, found), of=context.entry.name, note=_missing(found),
             draw=partial(step_axis.chart, view=view, axes=[axis]),
         )  # fmt: skip
@@ -74,6 +74,13 @@ def _within(found: Objective, view: step_axis.View) -> Objective:
         if not isinstance(values, str)
     }
     return found._replace(**parts)
+
+
+def _parts(found: Objective) -> str:
+    """What was logged of it, as a title."""
+    parts = {"weight": found.weight, "free bits": found.free_bits, "rate": found.rate}
+    named = [name for name, values in (parts | {"distortion": found.distortion}).items() if len(values)]
+    return " and ".join(filter(None, (", ".join(named[:-1]), named[-1]))).capitalize()
 
 
 def _missing(found: Objective) -> str:

@@ -124,3 +124,20 @@ def test_seeds_are_paired_where_two_settings_have_them_in_common() -> None:
     assert pairs[1][1]["created"] == "1", "the newest"
     assert run_groups.seed_pairs(rows[0], rows[6], rows) == [(rows[0], rows[6])], "one seed in common"
     assert run_groups.seed_pairs(rows[0], rows[1], rows) == [(rows[0], rows[1])], "they differ by their seed"
+
+
+def test_groups_alike_in_the_first_settings_are_told_apart_by_those_that_differ():
+    """Three settings of many values, and a learning rate of two: it is named, not counted."""
+    configs = [
+        {"a": i // 2, "b": i // 2, "c": i // 2, "data": "nyc", "lr": (0.1, 0.01)[i % 2]} for i in range(8)
+    ]
+    labels = run_groups.group_labels({str(i): [row("", config)] for i, config in enumerate(configs)})
+    assert labels["0"] == "a=0 b=0 c=0 lr=0.1"
+    assert labels["7"] == "a=3 b=3 c=3 lr=0.01"
+
+
+def test_runs_of_which_watch_alone_wrote_the_config_are_nobodys_seeds():
+    watched = [row(name, {"watch": {"every": 5}}, group="1") for name in ("light", "heavy")]
+    assert run_groups.seed_groups(watched) == {}
+    known = row("known", {"watch": {"every": 5}, "beta": 1.0}, group="2")
+    assert list(run_groups.seed_groups([*watched, known])) == ["2"]

@@ -78,5 +78,5 @@ def test_intervals_are_sorted_and_mark_what_came_outside() -> None:
     came = next(trace for trace in figure.data if trace.name.startswith("what came"))
     outside = np.abs(mean.y) > 0.196
     assert [symbol == "x" for symbol in came.marker.symbol] == outside.tolist()
-    wide = next(trace for trace in figure.data if trace.name == "95% interval")
+    wide = next(trace for trace in figure.data if trace.name == "95 % interval")
     np.testing.assert_allclose(wide.y, 0.392, rtol=1e-3)  # an area also of a single number

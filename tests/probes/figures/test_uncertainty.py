@@ -78,7 +78,7 @@ def test_bands_are_quantiles_of_the_gaussian_with_both_variances(table: pd.DataF
     np.testing.assert_allclose([low[0], high[0]], stats.norm(1, 0.5).ppf([0.1, 0.9]))
     figure = forecast_bands(table, [3], [10])
     part = table[(table["input"] == 3) & (table["step"] == 10)]
-    top = next(trace for trace in figure.data if trace.name == "95% band")
+    top = next(trace for trace in figure.data if trace.name == "95 % band")
     assert list(top.x[:6]) == [1, 2, 3, 3, 2, 1]
     half = 0.5 * stats.norm.ppf(0.975)
     np.testing.assert_allclose(
@@ -90,7 +90,7 @@ def test_bands_of_student_are_its_quantiles(table: pd.DataFrame) -> None:
     heavy = table.assign(latent_variance=0.0, df=5.0)
     figure = forecast_bands(heavy, [3], [10])
     part = heavy[(heavy["input"] == 3) & (heavy["step"] == 10)]
-    top = next(trace for trace in figure.data if trace.name == "80% band")
+    top = next(trace for trace in figure.data if trace.name == "80 % band")
     half = 0.4 * np.sqrt(3 / 5) * stats.t.ppf(0.9, 5)
     np.testing.assert_allclose(
         top.y[:6], np.concatenate([part["mean"] - half, (part["mean"] + half)[::-1]]), rtol=1e-5
@@ -104,7 +104,7 @@ def test_a_single_number_has_bands_with_an_area(table: pd.DataFrame) -> None:
     scalar = table[table["horizon"] == 0]
     figure = forecast_bands(scalar, [3], [0, 10], twin=scalar)
     half = 0.5 * stats.norm.ppf(0.975)
-    top = next(trace for trace in figure.data if trace.name == "95% band")
+    top = next(trace for trace in figure.data if trace.name == "95 % band")
     first = scalar[(scalar["input"] == 3) & (scalar["step"] == 0)]["mean"].item()
     assert top.x[1] - top.x[0] > 0.5
     np.testing.assert_allclose(top.y[:4], first + half * np.array([-1, -1, 1, 1]), rtol=1e-5)

@@ -11,11 +11,13 @@ import pytest
 from pages.shell.data.summary_cards import layer_cards
 
 
-def cards(information: float, **settings: bool) -> dict[str, dict[str, object]]:
+def cards(information: float, unknown: int = 0, **settings: bool) -> dict[str, dict[str, object]]:
     """The cards of a network of which 10 % live and that pays 12 nats, by their labels."""
-    curves = pd.DataFrame(
-        {"living_share": [0.1], "rate": [12.0], "information": [information], "contraction": [0.9]}, index=[0]
-    )
+    row = {
+        "living_share": 0.1, "unknown": float(unknown), "rate": 12.0, "information": information,
+        "contraction": 0.9,
+    }  # fmt: skip
+    curves = pd.DataFrame(row, index=[0])
     return {str(card["label"]): card for card in layer_cards(curves, 0, **settings)}
 
 
@@ -33,3 +35,8 @@ def test_information_that_was_not_recorded_has_no_card() -> None:
 def test_a_low_living_share_is_bad_unless_nothing_is_expected_to_live() -> None:
     assert cards(1.0)["Living neurons"]["bad"] is True
     assert cards(1.0, judged=False)["Living neurons"]["bad"] is False
+
+
+def test_neurons_that_the_living_share_leaves_out_are_said() -> None:
+    assert cards(1.0)["Living neurons"]["note"] == "living or mixed"
+    assert cards(1.0, unknown=1200)["Living neurons"]["note"] == "living or mixed; 1,200 unknown not counted"

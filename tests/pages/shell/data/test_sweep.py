@@ -28,7 +28,8 @@ def test_sentences_say_where_a_layer_collapses_and_what_it_costs():
     layer, cost = sweep.findings(found, "beta", "lr", "validation/nll")
     assert layer == "**Layer 2** collapses from beta 1 (lr 0.01)"
     assert cost == (
-        "Best validation NLL **0.101** (beta 0.1, lr 0.001) · with a collapsed layer **1.010**, +0.909"
+        "Best validation NLL: where no layer collapses **0.101** (beta 0.1, lr 0.001); where one does"
+        " **1.010**, +0.909"
         " (beta 1, lr 0.01)"
     )
 
@@ -40,7 +41,7 @@ def test_collapse_at_low_values_alone_is_not_said_to_begin_there():
 
 def test_where_nothing_collapses_the_worst_is_named():
     [said] = sweep.findings(made(lambda beta, lr: 0.3 * (beta == 1 and lr == 0.001)), "beta", "lr", None)
-    assert said == "No layer collapses: at most 30% of layer 2 (beta 1, lr 0.001)"
+    assert said == "No layer collapses: at most 30 % of layer 2 (beta 1, lr 0.001)"
 
 
 def test_cells_are_means_over_seeds_and_clicks_lead_to_their_runs():
