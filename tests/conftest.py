@@ -1,12 +1,20 @@
-"""Without torch, reading and the dashboard are tested alone: test files that need it stay out."""
+"""Torch computes on one thread. Without torch, reading and the dashboard are tested alone: test files that
+need it stay out.
+"""
 
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+
+# Networks are small and there is a worker of pytest-xdist for each core: a second thread would wait for work
+# in a loop. Set before torch is loaded, it holds in what tests start too; Arrow keeps its threads, which
+# OMP_NUM_THREADS would take from it.
+os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 HERE = Path(__file__).parent
 TRAINING = ("torch", "vdn", "examples")

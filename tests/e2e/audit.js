@@ -26,12 +26,16 @@
   // ---- colours
 
   const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true })
+  const parsed = new Map() // a page has few colours and asks for each thousands of times
   const parse = (text) => {
-    probe.clearRect(0, 0, 1, 1)
-    probe.fillStyle = text
-    probe.fillRect(0, 0, 1, 1)
-    const [r, g, b, a] = probe.getImageData(0, 0, 1, 1).data
-    return [r, g, b, a / 255]
+    if (!parsed.has(text)) {
+      probe.clearRect(0, 0, 1, 1)
+      probe.fillStyle = text
+      probe.fillRect(0, 0, 1, 1)
+      const [r, g, b, a] = probe.getImageData(0, 0, 1, 1).data
+      parsed.set(text, [r, g, b, a / 255])
+    }
+    return [...parsed.get(text)]
   }
   const over = (front, back) => [0, 1, 2].map((i) => front[i] * front[3] + back[i] * (1 - front[3])).concat(1)
   const luminance = (color) => {

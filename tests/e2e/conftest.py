@@ -1,4 +1,4 @@
-"""A freshly started server and a Chromium for each browser test."""
+"""Servers, and a Chromium with a new profile for each browser test."""
 
 from __future__ import annotations
 
@@ -53,8 +53,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def shared(runs: Path) -> Iterator[str]:
+    """The address of one server of the one run for all tests that leave the run as it is."""
+    with Server(runs) as server:
+        yield server.address
+
+
 @pytest.fixture
-def serve(runs: Path) -> Iterator[Callable[..., str]]:
-    """Starts a new server on the given folder (default: the one run) and returns its address."""
+def serve(request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
+    """The address of a new server on the given folder; without one, of the one that is shared."""
     with ExitStack() as stack:
-        yield lambda folder=runs: stack.enter_context(Server(folder)).address
+
+        def start(folder: Path | None = None) -> str:
+            if folder is None:
+                return str(request.getfixturevalue("shared"))
+            return stack.enter_context(Server(folder)).address
+
+        yield start

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from driving import ROOT, WAIT_MS, drawn, keep, query, replay
 from playwright.sync_api import Browser, Page, TimeoutError, expect
+from serving import Server
 
 pytestmark = pytest.mark.browser
 
@@ -109,9 +109,11 @@ def scrolling_sideways(page: Page) -> list[str]:
 
 def unreadable(page: Page) -> list[str]:
     """Texts of too little contrast, once figures have taken on the theme."""
-    with suppress(TimeoutError):
+    try:
         page.wait_for_function("() => audit.unreadable().length === 0", timeout=SETTLE_MS, polling=POLL_MS)
-    return [str(text) for text in page.evaluate("audit.unreadable()")]
+    except TimeoutError:
+        return [str(text) for text in page.evaluate("audit.unreadable()")]
+    return []
 
 
 def walk(page: Page) -> dict[str, Any]:
@@ -125,30 +127,34 @@ def walk(page: Page) -> dict[str, Any]:
     return page.evaluate("audit.walked()")
 
 
-def test_every_page_is_reached_named_described_and_readable(serve: Callable[..., str], audited: Page) -> None:
-    page, address, problems = audited, serve(SAMPLES), []
-    for path, sign in PAGES.items():
-        name = path.partition("?")[0] or "replay"
-        page.emulate_media(color_scheme="dark")
-        page.goto(f"{address}/{path}")
-        page.locator(sign).first.wait_for()
-        drawn(page)
-        page.add_style_tag(content=STILL)
-        found = unnamed(page) + undescribed(page) + scrolling_sideways(page)
-        walked = walk(page)
-        assert walked["stops"] > 10, f"{name}: Tab stops at {walked['stops']} controls"
-        found += [
-            f"{what}: {label}" for what in ("missed", "disordered", "ringless") for label in walked[what]
-        ]
-        for theme in ("dark", "light"):
-            if theme == "light":
-                page.evaluate("audit.forget()")
-                page.emulate_media(color_scheme="light")
-            expect(page.locator("[data-testid=stApp]")).to_have_css("color-scheme", theme, timeout=WAIT_MS)
-            found += [f"{theme}: {text}" for text in unreadable(page)]
-            page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 0)")
-            keep(page, f"6-{name}-{theme}")
-        problems += [f"{name}: {problem}" for problem in found]
+@pytest.fixture(scope="module")
+def samples() -> Iterator[str]:
+    """The address of a server of the sample runs."""
+    with Server(SAMPLES) as server:
+        yield server.address
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.partition("?")[0] or "replay")
+def test_every_page_is_reached_named_described_and_readable(samples: str, audited: Page, path: str) -> None:
+    page = audited
+    page.goto(f"{samples}/{path}")
+    page.locator(PAGES[path]).first.wait_for()
+    drawn(page)
+    page.add_style_tag(content=STILL)
+    problems = unnamed(page) + undescribed(page) + scrolling_sideways(page)
+    walked = walk(page)
+    assert walked["stops"] > 10, f"Tab stops at {walked['stops']} controls"
+    problems += [
+        f"{what}: {label}" for what in ("missed", "disordered", "ringless") for label in walked[what]
+    ]
+    for theme in ("dark", "light"):
+        if theme == "light":
+            page.evaluate("audit.forget()")
+            page.emulate_media(color_scheme="light")
+        expect(page.locator("[data-testid=stApp]")).to_have_css("color-scheme", theme, timeout=WAIT_MS)
+        problems += [f"{theme}: {text}" for text in unreadable(page)]
+        page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 0)")
+        keep(page, f"6-{path.partition('?')[0] or 'replay'}-{theme}")
     assert not problems, "\n".join(problems)
 
 

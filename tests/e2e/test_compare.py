@@ -5,7 +5,7 @@ away.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import pytest
 from driving import WAIT_MS, drawn, keep, panels, picture, query, replay, scroll_to, tick
 from playwright.sync_api import Page, expect
 from probed import write_probed
+from serving import Server
 
 from probes import Recorder
 from probes.diagnostics import information, mismatch
@@ -22,17 +23,17 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server of two probed runs."""
     folder = tmp_path_factory.mktemp("compare")
     write_probed(folder / "one")
     write_probed(folder / "two", seed=1)
-    return folder
+    with Server(folder) as server:
+        yield server.address
 
 
-def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(
-    serve: Callable[..., str], page: Page, two: Path
-) -> None:
-    page.goto(f"{serve(two)}/?run=one&vs=two&step=39")
+def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(page: Page, two: str) -> None:
+    page.goto(f"{two}/?run=one&vs=two&step=39")
     canvas = replay(page)
     before = picture(canvas)
     box = canvas.bounding_box()
@@ -75,10 +76,8 @@ def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(
     assert page.url.count("pin=") == 1
 
 
-def test_one_probe_input_in_a_new_browser_shows_the_same_picture(
-    serve: Callable[..., str], page: Page, two: Path
-) -> None:
-    address = serve(two)
+def test_one_probe_input_in_a_new_browser_shows_the_same_picture(page: Page, two: str) -> None:
+    address = two
     page.goto(f"{address}/?run=one&step=10")
     batch = picture(replay(page))
     page.get_by_text("One probe input").click()
@@ -99,11 +98,9 @@ def test_one_probe_input_in_a_new_browser_shows_the_same_picture(
     context.close()
 
 
-def test_five_neurons_of_two_layers_and_two_runs_on_shared_axes(
-    serve: Callable[..., str], page: Page, two: Path
-) -> None:
+def test_five_neurons_of_two_layers_and_two_runs_on_shared_axes(page: Page, two: str) -> None:
     """Found by the map, the table and the search; one figure each for what is asked of them."""
-    page.goto(f"{serve(two)}/layers?run=one&step=39")
+    page.goto(f"{two}/layers?run=one&step=39")
     image = page.locator("canvas[data-image][aria-label*=Arrow]")
     image.wait_for()
     drawn(page)

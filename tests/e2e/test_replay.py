@@ -1,4 +1,4 @@
-"""The replay in a real browser, on a server that was started for the test."""
+"""The replay in a real browser."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ def test_it_opens_playing_and_ends_on_the_last_step(serve: Callable[..., str], p
 
 
 def test_a_page_asked_for_first_on_a_fresh_server_has_the_whole_frame(
-    serve: Callable[..., str], page: Page
+    serve: Callable[..., str], page: Page, runs: Path
 ) -> None:
-    page.goto(f"{serve()}/layers?run=planted&layer=layer+3&step=60")
+    page.goto(f"{serve(runs)}/layers?run=planted&layer=layer+3&step=60")
     page.locator("canvas[data-image]").wait_for()
     page.get_by_role("link", name="Health").click()
     expect(page.locator("canvas[data-map]")).to_have_attribute("data-step", "60", timeout=WAIT_MS)

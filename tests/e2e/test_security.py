@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlparse
@@ -228,6 +228,12 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def evil_address(evil: Path) -> Iterator[str]:
+    with Server(evil) as server:
+        yield server.address
+
+
 def ablation() -> dict[str, pd.DataFrame]:
     keys = pd.DataFrame({"layer": [0, 0, 1, 1, 2, 2], "neuron": [0, 1, 0, 1, 0, 1]})
     effects = keys.assign(mode=EVIL, score=EVIL, effect=[0.1, 0.2, 0.3, 0.1, 0.2, 0.5], standard_error=0.1)
@@ -279,13 +285,11 @@ def troubles(page: Page) -> list[str]:
     return found
 
 
-def test_hostile_texts_of_a_log_are_shown_as_text_on_every_page(
-    serve: Callable[..., str], page: Page, evil: Path
-) -> None:
+def test_hostile_texts_of_a_log_are_shown_as_text_on_every_page(page: Page, evil_address: str) -> None:
     found = troubles(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    address = serve(evil)
+    address = evil_address
     name = quote(EVIL_NAME, safe="")
     for path, title, _ in PAGES:
         page.goto(
@@ -307,11 +311,9 @@ def test_hostile_texts_of_a_log_are_shown_as_text_on_every_page(
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
 
 
-def test_hostile_values_in_the_address_are_shown_as_text(
-    serve: Callable[..., str], page: Page, evil: Path
-) -> None:
+def test_hostile_values_in_the_address_are_shown_as_text(page: Page, evil_address: str) -> None:
     found = troubles(page)
-    address = serve(evil)
+    address = evil_address
     bad = quote(EVIL, safe="")
     keys = (
         "vs",

@@ -1,5 +1,6 @@
 """A forked child leaves its parent's recorder alone, whatever it does and however it ends."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,9 +12,8 @@ import probes
 
 ROOT = Path(probes.__file__).parents[1]
 RECORD = """
-import os, sys, time
+import json, os, sys, time
 import numpy as np
-import probes
 from probes import Recorder, RecorderError
 
 def some(first, last):
@@ -21,65 +21,76 @@ def some(first, last):
         recorder.record(step, "z", mean=np.zeros(4), kl=np.zeros(4))
         recorder.scalar(step, "loss", step)
 
-def child():
+def fork(child):
     %s
 
-recorder = Recorder(sys.argv[1], [dict(name="z", neurons=4)], flush_seconds=0.05)
-some(0, 30)
-time.sleep(0.2)
-with recorder:
-    some(30, 45)
-    %s
-    for first in range(45, 105, 20):
-        some(first, first + 20)
-        time.sleep(0.1)
-print(len(open(sys.argv[2]).read()))
+children, ended = json.loads(sys.argv[2]), {}
+for name, code in children.items():
+    folder = os.path.join(sys.argv[1], name)
+    recorder = Recorder(folder, [dict(name="z", neurons=4)], flush_seconds=0.05)
+    some(0, 30)
+    time.sleep(0.2)
+    with recorder:
+        some(30, 45)
+        ended[name] = fork(lambda: exec(code, globals()))
+        for first in range(45, 105, 20):
+            some(first, first + 20)
+            time.sleep(0.1)
+print(json.dumps(ended))
 """
+"""A training for each child, one after the other."""
 SYSTEM = """pid = os.fork()
     if pid == 0:
         child()
         sys.exit(0)
-    open(sys.argv[2], "w").write("x" * os.waitpid(pid, 0)[1])"""
+    return os.waitpid(pid, 0)[1]"""
 WORKER = """import multiprocessing
     worker = multiprocessing.get_context("fork").Process(target=child)
     worker.start(); worker.join()
-    open(sys.argv[2], "w").write("x" * worker.exitcode)"""
+    return worker.exitcode"""
 REFUSED = """
-    try:
-        {call}
-    except RecorderError as error:
-        assert "forked" in str(error), error
-    else:
-        raise AssertionError("taken")
+try:
+    {call}
+except RecorderError as error:
+    assert "forked" in str(error), error
+else:
+    raise AssertionError("taken")
 """
 CHILDREN = {
     "does nothing": "pass",
     "leaves at once": "os._exit(0)",
     "closes": "recorder.close()",
-    "lets go": "global recorder; import gc; del recorder; gc.collect()",
+    "lets go": "import gc; del recorder; gc.collect()",
     "records": REFUSED.format(call="some(45, 50)"),
     "flushes": REFUSED.format(call="recorder.flush()"),
     "says an event": REFUSED.format(call="recorder.event(3, 'from the child')"),
     "has its own": (
-        "own = Recorder(sys.argv[1] + '-own', [dict(name='z', neurons=4)])\n"
-        "    own.record(0, 'z', mean=np.zeros(4)); own.close()"
+        "own = Recorder(folder + '-own', [dict(name='z', neurons=4)])\n"
+        "own.record(0, 'z', mean=np.zeros(4)); own.close()"
     ),
     "forks again": "os.waitpid(os.fork() or sys.exit(0), 0)",
 }
 
 
-def start(code: str, *words: Path) -> subprocess.CompletedProcess[str]:
+def start(code: str, *words: Path | str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code, *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
 
 
-@pytest.mark.parametrize("fork", [SYSTEM, WORKER], ids=["os.fork", "multiprocessing"])
+@pytest.fixture(scope="module", params=[SYSTEM, WORKER], ids=["os.fork", "multiprocessing"])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the runs, which are named after what a child did."""
+    folder = tmp_path_factory.mktemp("forks")
+    done = start(RECORD % request.param, folder, json.dumps(CHILDREN))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == dict.fromkeys(CHILDREN, 0), done.stderr
+    return folder
+
+
 @pytest.mark.parametrize("what", CHILDREN)
-def test_the_parent_goes_on(tmp_path: Path, what: str, fork: str) -> None:
-    done = start(RECORD % (CHILDREN[what], fork), tmp_path / "run", tmp_path / "status")
-    run = probes.Run(tmp_path / "run")
-    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
+def test_the_parent_goes_on(trained: Path, what: str) -> None:
+    run = probes.Run(trained / what)
     assert (run.status, run.steps.tolist()) == ("finished", list(range(105)))
     assert run.scalars()["step"].tolist() == list(range(105))
     assert run.events().empty
