@@ -300,15 +300,10 @@ def _count_effective(moments: TokenMoments, observed: Observed, positions: int, 
     if observed.prior_sigma is not None:
         mean = mean / observed.prior_sigma
     if positions > 1:
-        shape, add = (-1, positions), moments.effective.update
-        course, mask = (
-            None if value is None else value.unflatten(0, shape) for value in (mean, observed.mask)
-        )
+        shape = (-1, positions)
+        mask = None if observed.mask is None else observed.mask.unflatten(0, shape)
+        moments.effective.update(mean.unflatten(0, shape), mask)
     else:
-        shape, add = (calls, -1), moments.effective.extend
-        course, mask = (
-            None if value is None else value.unflatten(0, shape).transpose(0, 1)
-            for value in (mean, observed.mask)
-        )
-    assert course is not None  # a posterior has a mean
-    add(course, mask)
+        shape = (calls, -1)
+        mask = None if observed.mask is None else observed.mask.unflatten(0, shape).transpose(0, 1)
+        moments.effective.extend(mean.unflatten(0, shape).transpose(0, 1), mask)
