@@ -95,7 +95,8 @@ def _settings(entry: runs.Entry) -> None:
     st.markdown(":small[Settings]")
     if not config:
         st.caption(
-            "The run was recorded without any. `Recorder(..., config={...})` and `watch(..., config={...})` keep them."
+            "The run was recorded without any. `Recorder(..., config={...})` and `watch(..., config={...})`"
+            " keep them."
         )
         return
     flat = flat_config(config)
