@@ -73,9 +73,9 @@ def show_ablation(result: store.Result, context: RunContext) -> None:
     )
     if shares:
         st.caption(
-            "How far the effects repeat on as many other windows, as a rank correlation (from halves of the"
-            f" blocks of time): {shares}. Their square roots are the most that a statistic can be seen to"
-            " reach in this figure."
+            "How far the effects repeat on as many other inputs, as a rank correlation (from two halves):"
+            f" {shares}. Their square roots are the most that a statistic can be seen to reach in this"
+            " figure."
         )
 
 
