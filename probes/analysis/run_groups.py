@@ -343,7 +343,7 @@ def group_labels(groups: Mapping[str, Sequence[Row]]) -> dict[str, str]:
     )
 
     def told(key: str, names: Sequence[str]) -> str:
-        return " ".join(f"{name}={table.loc[name, key]}" for name in names)
+        return " ".join(f"{name}={table.loc[name, key]!s}" for name in names)
 
     own = {key: [name for name in ranked if table.loc[name, key] != ABSENT] for key in configs}
     first = {key: told(key, names[:LABEL_KEYS]) for key, names in own.items()}
