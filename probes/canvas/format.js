@@ -7,8 +7,22 @@
 export function formatNumber(value) {
   if (!Number.isFinite(value)) return "–"
   const size = Math.abs(value)
-  if (size !== 0 && (size < 0.001 || size >= 1e5)) return value.toExponential(1)
+  if (size !== 0 && (size < 0.001 || size >= 1e5)) return value.toExponential(1).replace(/^-/, "−")
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3).replace("-", "−")
+}
+
+/**
+ * A layer's living share in words, as `living_share_of_counts` of probes/diagnostics.py has it: of the neurons
+ * whose regime is known, absent where half of them is not.
+ * @param {number} living
+ * @param {number} unknown
+ * @param {number} neurons all of them
+ */
+export function livingInWords(living, unknown, neurons) {
+  const known = neurons - unknown
+  if (known <= unknown) return unknown === neurons ? "regimes unknown" : `${formatStep(unknown)} unknown`
+  const left = unknown ? `, ${formatStep(unknown)} unknown` : ""
+  return `${Math.round((100 * living) / known)} % living${left}`
 }
 
 /**

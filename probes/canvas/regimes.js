@@ -4,7 +4,7 @@
 import { rgba } from "./color.js"
 import { mounted, part } from "./component.js"
 import { fitCanvas, fitText } from "./drawing.js"
-import { formatStep, fullName } from "./format.js"
+import { formatStep, fullName, livingInWords } from "./format.js"
 import { framePosition } from "./frames.js"
 import { unpack } from "./payload.js"
 import { pickable, showTip, withinCount } from "./picking.js"
@@ -228,12 +228,7 @@ export class Regimes {
         if (alarm && alarm !== code) this.drawAlarm(context, index, neuron, header.regimes[alarm].color)
       }
       context.globalAlpha = 1
-      const share = (100 * living) / Math.max(layer.count, 1)
-      this.drawName(
-        context,
-        index,
-        untold === layer.count ? "regimes unknown" : `${Math.round(share)} % living`,
-      )
+      this.drawName(context, index, livingInWords(living, untold, layer.count))
     })
     this.counts.forEach(({ entry, text }, code) => {
       text.textContent = formatStep(totals[code])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from probes.analysis.network_curves import without_noise
 from probes.diagnostics import living_share_of_counts
 from probes.figures import frames
-from probes.schema import LIKELIHOODS, LIVING_REGIMES, REGIMES, SCORES, UNKNOWN
+from probes.schema import LIKELIHOODS, LIVING_REGIMES, REGIMES, SCORES, SHARED, UNKNOWN
 from probes.spacing import evenly_spaced
 
 EVENT_TICKS = 200  # ticks under the replay; more would be a solid bar
@@ -36,16 +37,19 @@ def halved(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.float16) if fits else values
 
 
-def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -> Series:
+def layer_series(
+    summary: pd.DataFrame, steps: NDArray[np.int64], layers: Sequence[Mapping[str, Any]]
+) -> Series:
     """(L, T) over a run's recorded steps (T,), from `analysis.layer_quantiles.summary_with_derived`.
 
     median: of the variances, in units of the stationary prior's. contraction: mean over neurons.
-    living: `diagnostics.living_share_of_counts`, NaN also where a layer was not recorded.
+    living: `diagnostics.living_share_of_counts`, NaN also where a layer was not recorded, and of posteriors
+    that are the same for every input, of which none is expected to tell something about it.
     """
     place = summary["layer"].to_numpy(), np.searchsorted(steps, summary["step"].to_numpy())
 
     def column(name: str) -> NDArray[np.float64]:
-        out = np.full((layers, len(steps)), np.nan)
+        out = np.full((len(layers), len(steps)), np.nan)
         if name in summary:
             out[place] = summary[name].to_numpy(dtype=float, na_value=np.nan)
         return out
@@ -53,10 +57,12 @@ def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -
     counts = {regime.code: column(f"settled_{regime.code}") for regime in REGIMES}
     total = np.nansum(list(counts.values()), axis=0)
     living = np.nansum([counts[code] for code in LIVING_REGIMES], axis=0)
+    shares = living_share_of_counts(living, np.nan_to_num(counts[UNKNOWN]), total)
+    shares[[layer.get("of") in SHARED for layer in layers]] = np.nan
     return {
         "median": 1 - column("contraction_p50"),
         "contraction": without_noise(column("contraction_mean")),
-        "living": living_share_of_counts(living, np.nan_to_num(counts[UNKNOWN]), total),
+        "living": shares,
     }
 
 

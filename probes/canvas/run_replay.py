@@ -83,7 +83,7 @@ def payload(
     if not shown:
         raise RunError(f"{run.name} holds no distributions of neurons: there is nothing to replay")
     steps = frames.timeline([found.steps for _, found in shown], FRAMES)
-    series = replay_arrays.layer_series(summary, recorded, len(run.layers))
+    series = replay_arrays.layer_series(summary, recorded, run.layers)
     arrays: dict[str, np.ndarray] = {}
     for place, (entry, found) in enumerate(shown):
         layer = entry["index"]

@@ -132,8 +132,8 @@ def overfitting(
     reached = reached[np.isfinite(reached)]
     if len(reached):
         low, high = float(reached.min()), float(reached.max())
-        room = 0.12 * (high - low) or 0.1
-        figure.update_yaxes(range=[low - room, high + room / 3])
+        room = 0.22 * (high - low) or 0.1  # for the step under the mark
+        figure.update_yaxes(range=[low - room, high + room / 6])
     figure.update_yaxes(title=title_of(scores))
     figure.step_axis(axis, step)
     return figure.finish(

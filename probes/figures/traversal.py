@@ -71,7 +71,7 @@ def traversal_curves(
     for place, value in enumerate(shown):
         color = style.ordered_color(place, len(shown))
         rows = part[part["value"] == value].sort_values("output")
-        figure.line(rows["output"] + 1, rows["mean"], f"{value:+.1f} sd", color=color, width=1.75)
+        figure.line(rows["output"] + 1, rows["mean"], _in_sds(value), color=color, width=1.75)
     if targets is not None:
         rows = targets[targets["input"] == index].sort_values("output")
         figure.line(rows["output"] + 1, rows["y"], "target", color=style.CURSOR, width=1.5, dash="dot")
@@ -122,9 +122,10 @@ def traversal_response(
     ].iloc[0]
     left, right = own["mu"] - own["sigma"], own["mu"] + own["sigma"]
     figure.add_vrect(left, right, line={"width": 0}, fillcolor=style.GRID)
+    late = left > (float(x[0]) + float(x[-1])) / 2  # there is room at its left
     figure.add_annotation(
-        text="own posterior ± sd", x=left, xref="x", xanchor="left", y=1, yref="y domain", yanchor="top",
-        showarrow=False,
+        text="own posterior ± sd", x=left, xref="x", xanchor="right" if late else "left",
+        y=1, yref="y domain", yanchor="top", showarrow=False,
     )  # fmt: skip
     figure.update_xaxes(title="value of the neuron (prior sd)", range=[float(x[0]), float(x[-1])])
     figure.update_yaxes(title=f"predicted mean, output {output + 1}")
@@ -162,7 +163,7 @@ def traversal_images(
     if outputs != shape[0] * shape[1]:
         raise ValueError(f"{outputs} outputs are no image of {shape[0]} x {shape[1]}")
     shown = _shown(part)
-    titles = [f"{value:+.1f} sd" for value in shown]
+    titles = [_in_sds(value) for value in shown]
     figure = FigureBuilder(1, len(shown), titles=titles, horizontal_spacing=0.01)
     low, high = float(part["mean"].min()), float(part["mean"].max())
     for column, value in enumerate(shown, 1):
@@ -179,3 +180,8 @@ def traversal_images(
         f" {index}"
     )
     return figure.finish(220, alt, hovermode="closest")
+
+
+def _in_sds(value: float) -> str:
+    """A value of a neuron, in prior sds."""
+    return f"{value:+.1f} sd".replace("-", "−") if value else "0 sd"

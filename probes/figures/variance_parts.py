@@ -75,6 +75,7 @@ def variance_parts(
             figure.line(x, twin[column], name, hovertemplate=hover, **look)
     figure.update_yaxes(title="mean over forecasts (target²)", type="log", dtick=1)
     figure.step_axis(axis, step)
+    height = 280 if twin is None else 340  # the legend of five lines stands above each other in a narrow card
     return figure.finish(
-        280, "Latent and observation part of the predictive variance and squared error over steps"
+        height, "Latent and observation part of the predictive variance and squared error over steps"
     )

@@ -2,12 +2,20 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { fitText } from "../../probes/canvas/drawing.js"
-import { formatNumber, formatShort, formatStep, fullName } from "../../probes/canvas/format.js"
+import { formatNumber, formatShort, formatStep, fullName, livingInWords } from "../../probes/canvas/format.js"
 import { sparkPoints } from "../../probes/canvas/spark.js"
 
 test("numbers have about three digits, a true minus, a dash where there is none", () => {
   const said = [0, 0.1234, 1.234, 12.34, 123.4, -0.5, 0.00012, 123456, NaN, Infinity].map(formatNumber)
+  assert.equal(formatNumber(-0.00037), "−3.7e-4")
   assert.deepEqual(said, ["0.000", "0.123", "1.23", "12.3", "123", "−0.500", "1.2e-4", "1.2e+5", "–", "–"])
+})
+
+test("a living share is of the neurons whose regime is known", () => {
+  assert.equal(livingInWords(3, 0, 4), "75 % living")
+  assert.equal(livingInWords(3, 2, 8), "50 % living, 2 unknown")
+  assert.equal(livingInWords(0, 2, 3), "2 unknown")
+  assert.equal(livingInWords(0, 3, 3), "regimes unknown")
 })
 
 test("steps are whole, thousands apart, short on axes", () => {

@@ -206,8 +206,10 @@ def test_everybody_tells_the_same_living_share(tmp_path):
     figure = depth_profile(summary, ("kl",), ["told", "untold"], 5)
     (bars,) = (trace for trace in figure.data if trace.type == "bar")
     np.testing.assert_array_equal(bars.y, [0.5, np.nan])
-    strip = replay_arrays.layer_series(summary, np.array([5]), 2)["living"][:, 0]
+    strip = replay_arrays.layer_series(summary, np.array([5]), run.layers)["living"][:, 0]
     np.testing.assert_array_equal(strip, [0.5, np.nan])
+    shared = [layer | {"of": "weights"} for layer in run.layers]  # none is expected to live
+    assert np.isnan(replay_arrays.layer_series(summary, np.array([5]), shared)["living"]).all()
     with Fleet({row["path"]: row for row in probes.catalog_rows(tmp_path)}) as fleet:
         assert fleet.sql("select living_share from runs")["living_share"].tolist() == [0.5]
         of_layers = fleet.sql("select living_share from layers order by layer")["living_share"]

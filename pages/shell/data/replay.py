@@ -310,7 +310,7 @@ def _series(
 @cache.of_run("neurons", keep=RUNS_KEPT)
 def _layer_series(context: RunContext) -> dict[str, np.ndarray]:
     summary, steps = cache.summary(context), np.asarray(context.run.steps)
-    return replay_arrays.layer_series(summary, steps, len(context.layers))
+    return replay_arrays.layer_series(summary, steps, context.layers)
 
 
 def event_ticks(context: RunContext) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ POINTS = {
 HOW_SCORED = ("draws", "weights_step")
 """Scalars that say how a split was scored."""
 REMEDY = (
-    "Scores by origin are stored since the end of training with this version; `python -m vdn evaluate RUN`"
+    "Runs of this version store scores by origin when they end; of others `python -m vdn evaluate RUN`"
     " computes them from checkpoints."
 )
 

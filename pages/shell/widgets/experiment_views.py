@@ -73,9 +73,9 @@ def show_ablation(result: store.Result, context: RunContext) -> None:
     )
     if shares:
         st.caption(
-            "How far the effects repeat on as many other windows, as a rank correlation (from halves of the"
-            f" blocks of time): {shares}. Their square roots are the most that a statistic can be seen to"
-            " reach in this figure."
+            "How far the effects repeat on as many other inputs, as a rank correlation (from two halves):"
+            f" {shares}. Their square roots are the most that a statistic can be seen to reach in this"
+            " figure."
         )
 
 
@@ -138,6 +138,7 @@ def show_shift(result: store.Result, context: RunContext) -> None:
         dose_response.dose_response(responses, scores + unsure),
         "dose",
         responses,
+        several=len(scores + unsure),
     )
     figure = dose_response.dose_detection(detection, unsure)
     card(
@@ -145,6 +146,7 @@ def show_shift(result: store.Result, context: RunContext) -> None:
         figure,
         "dose_detection",
         detection,
+        several=detection["kind"].nunique(),
     )
     offered = [name for name in STATISTICS if name in neurons]
     statistic = st.selectbox(
@@ -161,6 +163,7 @@ def show_shift(result: store.Result, context: RunContext) -> None:
         figure,
         "dose_neurons",
         neurons,
+        several=neurons["kind"].nunique(),
     )
 
 
@@ -170,8 +173,8 @@ def show_risk_coverage(result: store.Result, context: RunContext) -> None:
     error = _pick("Error", list(dict.fromkeys(curves["error"])), "risk_error", ablation.score_label)
     figure = risk_coverage.risk_coverage(curves, areas, error)
     note = (
-        f"lower is better; in brackets 95 % intervals; the axis fits {risk_coverage.FEW:.0%} of the inputs"
-        " and more"
+        "lower is better; in brackets 95 % intervals; the axis fits"
+        f" {100 * risk_coverage.FEW:g} % of the inputs and more"
     )
     card(f"**Error of the inputs that are kept** · {note}", figure, "risk_coverage", curves)
     part = areas[areas["error"] == error].drop(columns="error").round(4)
@@ -198,7 +201,13 @@ def show_rollout(result: store.Result, context: RunContext) -> None:
     card(f"**The series that it continues on its own** · {note}", figure, "rollout_forecast", forecasts)
     uncertainty = result.tables["uncertainty"]
     figure = rollout.rollout_uncertainty(uncertainty)
-    card("**How unsure it is along t** · means over the windows", figure, "rollout_uncertainty", uncertainty)
+    card(
+        "**How unsure it is along t** · means over the windows",
+        figure,
+        "rollout_uncertainty",
+        uncertainty,
+        several=2,
+    )
 
 
 def show_decoded(result: store.Result, context: RunContext) -> None:

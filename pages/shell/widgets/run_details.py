@@ -94,7 +94,10 @@ def _settings(entry: runs.Entry) -> None:
     config = entry.row.get("config") or {}
     st.markdown(":small[Settings]")
     if not config:
-        st.caption("The run was recorded without any. `Recorder(path, layers, config={...})` keeps them.")
+        st.caption(
+            "The run was recorded without any. `Recorder(..., config={...})` and `watch(..., config={...})`"
+            " keep them."
+        )
         return
     flat = flat_config(config)
     table = pd.DataFrame({"setting": list(flat), "value": [str(value) for value in flat.values()]})

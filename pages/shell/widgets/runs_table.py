@@ -35,7 +35,7 @@ NUMBERS: dict[str, tuple[str, str]] = {
         "%+.3f",
         "NLL minus that of the run with the same settings but `twin` (deterministic): below 0 is better",
     ),
-    "living": ("%.0f", "Share of neurons that are living or mixed"),
+    "living": ("%.0f", "Share of neurons that are living or mixed, of those whose regime is known"),
 }
 HELP = {"network": "layers × neurons; all neurons if layers differ"}
 _COLUMNS = "chosen_columns"  # widget

@@ -118,7 +118,7 @@ function strokeLine(context, x0, y0, x1, y1) {
 function formatNumber(value) {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(1);
+  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(1).replace(/^-/, "−");
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3).replace("-", "−");
 }
 var formatStep = (step) => Math.round(step).toLocaleString("en-GB");

@@ -66,6 +66,12 @@ function fitText(context, text, width) {
 }
 
 // probes/canvas/format.js
+function livingInWords(living, unknown, neurons) {
+  const known = neurons - unknown;
+  if (known <= unknown) return unknown === neurons ? "regimes unknown" : `${formatStep(unknown)} unknown`;
+  const left = unknown ? `, ${formatStep(unknown)} unknown` : "";
+  return `${Math.round(100 * living / known)} % living${left}`;
+}
 var formatStep = (step) => Math.round(step).toLocaleString("en-GB");
 function formatShort(step) {
   if (step >= 1e6) return `${+(step / 1e6).toFixed(1)}M`;
@@ -679,12 +685,7 @@ var Regimes = class {
         if (alarm && alarm !== code) this.drawAlarm(context, index, neuron, header.regimes[alarm].color);
       }
       context.globalAlpha = 1;
-      const share = 100 * living / Math.max(layer.count, 1);
-      this.drawName(
-        context,
-        index,
-        untold === layer.count ? "regimes unknown" : `${Math.round(share)} % living`
-      );
+      this.drawName(context, index, livingInWords(living, untold, layer.count));
     });
     this.counts.forEach(({ entry, text }, code) => {
       text.textContent = formatStep(totals[code]);

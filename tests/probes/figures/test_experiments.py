@@ -92,7 +92,7 @@ def walk():
 def test_a_fan_has_the_ends_of_the_walk_and_the_target(walk):
     targets = pd.DataFrame({"input": [0] * 6, "output": range(6), "y": np.arange(6.0)})
     figure = titled(traversal.traversal_curves(walk[0], 0, 2, 0, targets=targets))
-    assert [figure.data[0].name, figure.data[6].name, figure.data[7].name] == ["-3.0 sd", "+3.0 sd", "target"]
+    assert [figure.data[0].name, figure.data[6].name, figure.data[7].name] == ["−3.0 sd", "+3.0 sd", "target"]
     np.testing.assert_allclose(figure.data[6].y, 3 * np.arange(1, 7))
     np.testing.assert_allclose(figure.data[7].y, np.arange(6))
     with pytest.raises(ValueError, match="neuron 1:3 was not walked on input 0"):
