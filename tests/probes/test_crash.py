@@ -1,5 +1,5 @@
-"""kill -9 at random moments: the run opens, has no gap, misses no more than the flush bound, and goes on
-without doubling.
+"""kill -9 at random moments: the run opens, has no gap, misses no more than what waits for the disk, and goes
+on without doubling.
 """
 
 import json
@@ -17,17 +17,18 @@ from probes.log.check import check
 from probes.recorder import Recorder
 
 MOMENTS = int(os.environ.get("CRASH_MOMENTS", "20"))  # a soak sets more
-FLUSH_SECONDS = 0.1
-WRITING_SECONDS = 2.0  # generous: one batch may be on its way to a slow, shared disk when the kill comes
+FLUSH_STEPS = 40
+HELD = 2 * (FLUSH_STEPS + 1)
+"""Steps of a batch that is being written and of a full one that waits, each with one that is not whole."""
 
-WRITER = """
+WRITER = f"""
 import os, sys, time
 import numpy as np
 from probes import Recorder
 path, start = sys.argv[1], int(sys.argv[2])
 layers = [dict(name="a", neurons=70), dict(name="b", neurons=5)]
-options = dict(flush_seconds=0.1, flush_steps=40)
-begun = os.path.exists(f"{path}/run.json")
+options = dict(flush_seconds=0.1, flush_steps={FLUSH_STEPS})
+begun = os.path.exists(path + "/run.json")
 recorder = Recorder.resume(path, start - 1, **options) if begun else Recorder(path, layers, **options)
 print("ready", flush=True)
 for step in range(start, 10**9):
@@ -35,8 +36,7 @@ for step in range(start, 10**9):
         mean, variance = np.full(item["neurons"], step % 1000), np.full(item["neurons"], 0.5)
         recorder.record(step, layer, mean=mean, variance=variance)
     recorder.scalar(step, "nll", float(step))
-    sys.stdout.write(f"{step} {time.monotonic()}\\n")
-    sys.stdout.flush()
+    print(step, "recorded", flush=True)
     time.sleep(0.0005)
 """
 
@@ -56,13 +56,8 @@ def test_kill_at_random_moments(tmp_path):
     for _ in range(MOMENTS):
         process = start(path, next_step)
         time.sleep(rng.uniform(0.02, 0.5))
-        killed = time.monotonic()
         process.send_signal(signal.SIGKILL)
-        lines = process.communicate()[0].splitlines()
-        recorded = {
-            int(step): float(when)
-            for step, when in (line.split() for line in lines if line.count(" ") == 1 and "." in line)
-        }
+        recorded = process.communicate()[0].count(" recorded\n")
 
         run = probes.Run(path)
         steps = run.steps
@@ -73,8 +68,7 @@ def test_kill_at_random_moments(tmp_path):
         assert run.layer_summary()["step"].tolist() == np.repeat(steps, 2).tolist()
         scalars = run.scalars()["step"].tolist()
         assert scalars == list(range(len(scalars)))
-        missing = [when for step, when in recorded.items() if step >= steps.size]
-        assert all(killed - when <= FLUSH_SECONDS + WRITING_SECONDS for when in missing)
+        assert next_step + recorded - steps.size <= HELD
         assert [finding for finding in check(path) if finding.level == "error"] == []
         assert len(scalars) >= steps.size - 1  # plain rows are written before the steps that they belong to
         last = min(steps.size, len(scalars))

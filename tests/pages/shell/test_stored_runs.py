@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from started import until
 from streamlit.testing.v1 import AppTest
 
 import probes
@@ -45,8 +46,7 @@ def test_other_runs_are_shown_and_the_store_is_named(
     [said] = [one.value for one in app.sidebar.warning]
     assert "nowhere/runs has not answered yet" in said
     silent.set()
-    time.sleep(0.2)
-    app.run()
+    until(lambda: "has not answered" not in app.run().sidebar.warning[0].value)
     assert not app.error
     [said] = [one.value for one in app.sidebar.warning]
     assert "cannot be listed" in said
