@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import threading
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -215,6 +216,9 @@ class Recorder:
         self._last = [after] * len(self.layers)  # newest step of each layer
         self._seen = after  # newest step of any layer
         self._held: dict[int, Chunk] = {}  # newest step of each layer where the schedule passes it over
+        self._turn = (
+            threading.RLock()
+        )  # threads that record wait for each other, also while one waits for room
 
         self._background = Background(writer, settings, complete=after)
         self._predicted = writer.predicted
@@ -303,14 +307,14 @@ class Recorder:
         self, numbers: np.ndarray, index: int, columns: dict[str, np.ndarray], whole: dict[str, np.ndarray]
     ) -> None:
         """Buffer what is checked but for its steps: (T,), columns (T, N), and of the whole layer (T,)."""
-        self._check_order(numbers, index)
         if not columns:
             raise ValueError(
                 f"no statistic given for layer {self.layers[index]['name']!r} at step {numbers[0]}"
             )
         chunk = Chunk(index, numbers, columns, whole)
-        with self._background.wake:
+        with self._turn, self._background.wake:
             self._background.check_open()
+            self._check_order(numbers, index)
             if self._first is None:
                 self._first = int(numbers[0])
             if numbers[0] > self._seen:
@@ -330,6 +334,7 @@ class Recorder:
                 self._background.add_chunk(chunk if kept.all() else chunk.select(kept))
             if min(self._last) == self._seen:
                 self._background.complete = self._seen
+            self._background.tell()
 
     def _review(self, step: int) -> None:
         """Let the budget look ahead before a new step, and say what it has to say in the run and to the
@@ -750,7 +755,8 @@ class Recorder:
         number = arguments.whole_number(step, "predictions: step")
         if "step" in frame.columns:
             raise ValueError("predictions: the frame has a column `step`; the step is the first argument")
-        table, self._predicted = rows.prediction_table(number, frame, self._predicted)
+        with self._turn:
+            table, self._predicted = rows.prediction_table(number, frame, self._predicted)
         self._background.add_rows("predictions", table)
 
     def class_probabilities(
@@ -832,7 +838,7 @@ class Recorder:
         RecorderError
             When the recorder is closed, or writing has failed.
         """
-        with self._background.wake:
+        with self._turn, self._background.wake:
             self._background.check_open()
             self._background.complete = self._seen
             self._background.flush()
@@ -840,7 +846,7 @@ class Recorder:
     def close(self, status: FinalStatus = "finished") -> None:
         """Write what is left, compact the last block, set the status and release the run.
 
-        A second call does nothing.
+        A second call does nothing, unless the first was broken off (Ctrl-C): it then writes what that has left.
 
         Parameters
         ----------
@@ -856,16 +862,23 @@ class Recorder:
         """
         if status not in FINAL_STATUSES:
             raise ValueError(f"status is {status!r}; it must be one of {FINAL_STATUSES}")
-        if self._closed:
-            return
-        self._closed = True
-        atexit.unregister(self._close_at_exit)
-        try:
-            self._background.close(status, list(self._held.values()))  # the last step is always there
-        finally:
-            self._lock.release()
+        with self._turn:
+            if self._closed:
+                return
+            try:
+                self._background.close(status, list(self._held.values()))  # the last step is always there
+            except Exception:
+                self._leave()
+                raise
+            self._leave()  # not where it was broken off: the next call, or the interpreter's end, goes on
         if self._spool is not None:
             self._spool.finish()
+
+    def _leave(self) -> None:
+        """Be closed, and let the next writer in."""
+        self._closed = True
+        atexit.unregister(self._close_at_exit)
+        self._lock.release()
 
     def _close_at_exit(self) -> None:
         """A script that ends without `close`: keep what was recorded and say that the run did not end as
@@ -880,6 +893,7 @@ class Recorder:
         """In a forked child: be closed, without a word to the parent's run."""
         self._closed = True
         atexit.unregister(self._close_at_exit)
+        self._turn = threading.RLock()  # it may have been held by a thread of the parent
         self._background.forget()
 
     def __enter__(self) -> Self:

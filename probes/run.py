@@ -94,15 +94,19 @@ class Run:
         self.path = self.storage.root
         self._lock = threading.RLock()
         self.manifest: dict[str, Any] = manifest.read(self.storage)
+        self._recorded: tuple[np.ndarray, np.ndarray] | None = None
+        self._steps: np.ndarray | None = None
+        self._listing: Listing = self.storage
+        self._begin()
+        self._list()
+        self._seen_contents = self._contents()
+
+    def _begin(self) -> None:
+        """With nothing read yet."""
         widths = [layer["neurons"] for layer in self.layers]
         self._levels = Levels(self.storage, widths)
         self._tables = {name: Table(self.storage, name, widths) for name in ("layers", *SCHEMAS)}
-        self._recorded: tuple[np.ndarray, np.ndarray] | None = None
-        self._steps: np.ndarray | None = None
         self._config: dict[str, Any] | None = None
-        self._listing: Listing = self.storage
-        self._list()
-        self._seen_contents = self._contents()
 
     def __repr__(self) -> str:
         count = (self.manifest.get("steps") or {}).get("count") or 0  # opens no file, which might be damaged
@@ -238,6 +242,9 @@ class Run:
             before = self._seen_contents
             self.manifest = manifest.read(self.storage)
             self._list()
+            if self.identity != before[0]:  # resumed: files of the same names may hold other rows
+                self._begin()
+                self._list()
             self._seen_contents = self._contents()
             return before != self._seen_contents
 
@@ -304,10 +311,11 @@ class Run:
         return [self.storage.address(f"{table}/{segment.name}") for segment in segments]
 
     def _contents(self) -> tuple[Any, ...]:
-        """What tells one state of the run from another: its files and status (a heartbeat alone is nothing
-        new).
+        """What tells one state of the run from another: which run it is, its status and files (a heartbeat alone
+        is nothing new).
         """
-        return self.status, self._levels.raw.segments, [table.segments for table in self._tables.values()]
+        rows = [table.segments for table in self._tables.values()]
+        return self.identity, self.status, self._levels.raw.segments, rows
 
     def layer_index(self, layer: int | str) -> int:
         """Index of a layer.

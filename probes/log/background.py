@@ -102,7 +102,7 @@ class Background:
         self._thread.start()
 
     def check_open(self) -> None:
-        """Raise RecorderError when closed, or when writing has failed since the last call."""
+        """Raise RecorderError when closed."""
         if self._forgotten:
             raise RecorderError(
                 f"the recorder of {self.writer.folder} belongs to the process that this one was forked from:"
@@ -112,7 +112,13 @@ class Background:
             raise RecorderError(
                 f"the recorder of {self.writer.folder} is closed: use Recorder.resume(path, step) to go on"
             )
-        self._raise_error()
+
+    def tell(self) -> None:
+        """Raise RecorderError when writing has failed since the last call (`strict`); what a call has handed
+        over is kept before.
+        """
+        with self.wake:
+            self._raise_error()
 
     def add_chunk(self, chunk: Chunk) -> None:
         """Buffer a chunk, or count it as dropped."""
@@ -137,6 +143,7 @@ class Background:
                 self._account(new.nbytes if isinstance(new, pa.Table) else ROW_BYTES * len(new))
             else:
                 self.writer.state["dropped"]["rows"] += len(new)
+            self._raise_error()
 
     def flush(self) -> None:
         """Return when all complete steps and all rows are on disk."""
@@ -163,8 +170,7 @@ class Background:
         self._thread.join()
         self.complete = max([self.complete, *(int(chunk.steps[-1]) for chunk in self._buffer.chunks)])
         batch = self._take()
-        written = self.writer.state["steps"]["last"]
-        batch.chunks += [chunk for chunk in last if written is None or chunk.steps[-1] > written]
+        batch.chunks += [chunk for chunk in last if chunk.steps[-1] > self.writer.newest]
         try:
             self.writer.submit(batch)
             self.writer.finish(status)
@@ -201,7 +207,8 @@ class Background:
             if self._failing or (self._busy and self.settings.when_full == "drop"):
                 return False
             self.wake.wait(HEARTBEAT_SECONDS)
-            self._raise_error()
+            if self._error is not None or not self._thread.is_alive():
+                return True  # the caller hears of it, and what it has handed over is kept
         return True
 
     def _take(self) -> Batch:

@@ -20,6 +20,7 @@ from probes import regimes
 from probes.errors import REMEDY, RunError
 from probes.families import family_of
 from probes.families.gaussian import Gaussian
+from probes.log import columns as log_columns
 from probes.log import manifest, neuron_summary, opening, posterior_rows, rows
 from probes.log.blocks import CODES, KEPT_MANTISSA_BITS, ColumnBlock, buckets_at, filled, neuron_groups
 from probes.log.compaction import pyramid_name, stack_neurons
@@ -130,7 +131,7 @@ def _unread_files(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
                     yield Finding(
                         "note", f"{name}/{file}", "left half written by a killed writer; `compact` removes it"
                     )
-            elif file not in segments:
+            elif file not in (*segments, log_columns.FILE):
                 yield Finding("note", f"{name}/{file}", "is not a file of the log and is never read")
         for before, after in zip(counted, counted[1:], strict=False):
             if after.first <= before.last:

@@ -82,7 +82,7 @@ class Writer:
 
     folder: the run. state: its manifest, kept up to date here. next_rows: the first free row number of each
     plain table. settling: how each layer's neurons stood after the last row kept. predicted: the columns of
-    `predictions/`, where it has any.
+    `predictions/`, where it has any. newest: the last step submitted, -1 for none.
     """
 
     def __init__(
@@ -107,6 +107,8 @@ class Writer:
         self._compactors: dict[str, Compactor] = {}
         self._block_left = BLOCK_STEPS  # recorded steps that the block which is filling still takes
         self._tasks: deque[Callable[[], None]] = deque()
+        last = state["steps"]["last"]
+        self.newest: int = -1 if last is None else last
 
     @property
     def folder(self) -> str:
@@ -129,6 +131,7 @@ class Writer:
             self._tasks.append(partial(self._write_neurons, segment, steps.size, blocks))
             self._tasks.append(partial(self._write_layers, segment, steps.size, blocks))
             self._tasks.append(partial(self._compact, "layers"))
+            self.newest = last
             self._block_left -= steps.size
             if self._block_left:
                 self._tasks.append(partial(self._compact, "neurons"))
@@ -156,9 +159,7 @@ class Writer:
         """
         if self._block_left < BLOCK_STEPS:
             self._close_block()
-        self._tasks.append(self._compact_the_rest)
-        names = [name for name in self._compactors if is_grid(name)]
-        self._tasks += [partial(columns.write, self.storage, name, self._precision) for name in names]
+        self._tasks += [self._compact_the_rest, self._write_columns]
         self.state["status"] = status
         self.run()
         self.run()  # what the first compacted is deleted by the second
@@ -226,6 +227,10 @@ class Writer:
         for name, compactor in self._compactors.items():
             if name != "neurons" and not compactor.empty:
                 compactor.compact_all()
+
+    def _write_columns(self) -> None:
+        for name in filter(is_grid, self._compactors):
+            columns.write(self.storage, name, self._precision)
 
     def _close_block(self) -> None:
         """Queue: compact the segments of the block into one, add its buckets to the pyramid, begin the next

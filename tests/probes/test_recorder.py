@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from log_truth import Truth, assert_same, draw, fill
 
 import probes
+from probes.errors import RunError
 from probes.log.check import check
 from probes.recorder import Recorder, RecorderError
 from probes.schema import FORCES, SEQUENCE
@@ -492,6 +493,87 @@ def test_a_full_disk_is_one_clear_error_and_nothing_is_lost_or_doubled(tmp_path,
     recorder.close()
     assert_same(probes.Run(tmp_path / "run"), truth)
     assert not list((tmp_path / "run").rglob(f"{local.TEMPORARY}*"))
+
+
+def test_what_a_call_hands_over_is_kept_though_the_call_tells_of_a_full_disk(tmp_path, monkeypatch):
+    disk = FailingDisk(monkeypatch)
+    recorder = Recorder(tmp_path / "run", LAYER, flush_seconds=0.01)
+    told = []
+    for step in range(20):
+        disk.full = step < 10
+        for call in (
+            lambda step=step: recorder.record(step, 0, mean=[step, step, step]),
+            lambda step=step: recorder.scalar(step, "nll", step),
+        ):
+            time.sleep(0.02)  # the thread meets it
+            try:
+                call()
+            except RecorderError as error:
+                told.append(str(error))
+    recorder.close()
+    run = probes.Run(tmp_path / "run")
+    assert told
+    assert all("The rows are kept in memory" in text for text in told)
+    assert recorder.dropped == {"steps": 0, "rows": 0}
+    assert run.history(0, 0)["mean"].tolist() == run.scalars()["value"].tolist() == list(range(20))
+
+
+def test_closing_that_was_broken_off_is_taken_up_again(tmp_path, monkeypatch):
+    """A second Ctrl-C, while the first one's rows are written."""
+    recorder = Recorder(tmp_path / "run", LAYER, every=2)
+    for step in range(4):
+        recorder.record(step, 0, mean=[step, step, step])
+        recorder.scalar(step, "nll", step)
+    replace = local.os.replace
+    for files in (0, 1, 1, 2):
+        left = iter([True] * files)
+
+        def broken_off(source, target, left=left):
+            if not next(left, False):
+                raise KeyboardInterrupt
+            replace(source, target)
+
+        monkeypatch.setattr(local.os, "replace", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            recorder.close()
+        with pytest.raises(RunError, match="is being written by another recorder"):
+            Recorder.resume(tmp_path / "run", 3)
+    monkeypatch.setattr(local.os, "replace", replace)
+    recorder.close("interrupted")
+    recorder.close()
+    run = probes.Run(tmp_path / "run")
+    assert run.status == "interrupted"
+    assert run.history(0, 0)["mean"].tolist() == [0, 2, 3]
+    assert run.scalars()["value"].tolist() == [0, 1, 2, 3]
+    assert check(tmp_path / "run") == []
+
+
+def test_threads_that_record_a_layer_each(tmp_path):
+    """Whoever waits for room leaves the lock to the others: one step would be in two files."""
+    layers = [{"name": f"{index}", "neurons": 2} for index in range(4)]
+    recorder = Recorder(tmp_path / "run", layers, flush_steps=1)
+    together = threading.Barrier(4)
+    failed = []
+
+    def train(layer):
+        try:
+            for step in range(60):
+                together.wait()
+                recorder.record(step, layer, mean=[step, step])
+        except Exception as error:  # noqa: BLE001 - of a thread
+            failed.append(error)
+            together.abort()
+
+    threads = [threading.Thread(target=train, args=(layer,)) for layer in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    recorder.close()
+    assert failed == []
+    assert check(tmp_path / "run") == []
+    for layer in range(4):
+        assert probes.Run(tmp_path / "run").history(layer, 0)["mean"].tolist() == list(range(60))
 
 
 def test_without_strict_a_full_disk_warns_once_and_counts_what_is_lost(tmp_path, monkeypatch):

@@ -410,6 +410,27 @@ def test_the_identity_is_another_once_a_run_is_resumed_or_replaced(tmp_path):
     assert len(set(found)) == 3
 
 
+def test_a_reader_sees_what_a_resumed_run_holds_under_the_names_of_before(tmp_path):
+    """As many steps and rows as were set aside: the files are called what those were called."""
+    layer = [{"name": "only", "neurons": 2}]
+    with Recorder(tmp_path / "run", layer) as recorder:
+        for step in range(4):
+            recorder.record(step, 0, mean=[step, step])
+            recorder.scalar(step, "nll", step)
+    run = probes.Run(tmp_path / "run")
+    before = run.snapshot()
+    assert run.history(0, 0)["mean"].tolist() == run.scalars()["value"].tolist() == [0, 1, 2, 3]
+    with Recorder.resume(tmp_path / "run", -1) as recorder:
+        for step in range(4):
+            recorder.record(step, 0, mean=[step + 10, step + 10])
+            recorder.scalar(step, "nll", step + 10)
+    assert run.refresh()
+    assert run.history(0, 0)["mean"].tolist() == run.scalars()["value"].tolist() == [10, 11, 12, 13]
+    assert run.layer_summary()["mean_mean"].tolist() == [10, 11, 12, 13]
+    assert before.history(0, 0)["mean"].tolist() == [0, 1, 2, 3], "its files are open still"
+    assert not run.refresh()
+
+
 def test_a_step_that_no_file_holds_has_the_same_columns_whatever_was_read_before(tmp_path):
     with Recorder(tmp_path / "run", [{"name": "a", "neurons": 3}]) as recorder:
         recorder.record(1, 0, mean=[0.0] * 3)

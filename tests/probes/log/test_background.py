@@ -22,7 +22,8 @@ class Disk:
 
     def __init__(self, layers=1):
         self.folder = SimpleNamespace(name="run")
-        self.state = {"layers": [{}] * layers, "dropped": {"steps": 0, "rows": 0}, "steps": {"last": None}}
+        self.state = {"layers": [{}] * layers, "dropped": {"steps": 0, "rows": 0}}
+        self.newest = -1
         self.open = threading.Event()
         self.open.set()
         self.writing = threading.Event()
@@ -239,7 +240,7 @@ def test_a_failure_is_told_once_and_tried_again(start, disk):
     with pytest.raises(RecorderError, match="no room.*tried again at the next flush") as caught:
         within(buffer.flush)
     assert caught.value.__cause__ is disk.error
-    buffer.check_open()
+    buffer.tell()
     disk.error = None
     within(buffer.flush)
     assert disk.steps == [0]
@@ -251,7 +252,7 @@ def test_a_full_buffer_on_a_failing_disk_drops_and_counts_instead_of_waiting(sta
     within(lambda: add(buffer, 0, 1))
     until(lambda: disk.writing.is_set() and not buffer._busy)
     with pytest.warns(RuntimeWarning, match="new rows are dropped and counted"):
-        buffer.check_open()
+        buffer.tell()
     within(lambda: add(buffer, 2, 3, 4, 5))
     assert disk.state["dropped"]["steps"] == 2
     disk.error = None

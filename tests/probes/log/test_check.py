@@ -13,6 +13,7 @@ import pytest
 from sound_run import LAYERS, record, write_sound
 
 from probes.__main__ import main
+from probes.log import columns
 from probes.log.check import Finding, check
 from probes.log.segments import Segment
 from probes.recorder import Recorder
@@ -189,6 +190,15 @@ HARMLESS = {
     ),
     without_the_pyramid: "pyramid/16: 3 files of neurons/ are not in it yet; `compact` adds them",
 }
+
+
+def test_the_file_of_all_columns_is_one_of_the_log(tmp_path):
+    with Recorder(tmp_path / "run", LAYERS) as recorder:
+        record(recorder, range(256), np.random.default_rng(0))
+    with Recorder.resume(tmp_path / "run", 255) as recorder:
+        recorder.record(256, 0, mean=np.zeros(LAYERS[0]["neurons"]))
+    assert (tmp_path / "run" / "neurons" / columns.FILE).exists()
+    assert check(tmp_path / "run") == []
 
 
 @pytest.mark.parametrize("plant", HARMLESS, ids=lambda plant: plant.__name__)
