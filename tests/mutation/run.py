@@ -10,7 +10,8 @@ seed, and of each place one fault. A fault is caught if the test files that mirr
 the wider tests of its group. The tests run in a copy of the repository, in a forked process that has the
 libraries loaded and a limit on its processor time: an endless loop is caught too.
 
-A fault that nothing catches has an entry in reasons.toml, or is listed as a gap. When `--minutes` of
+A fault that nothing catches has an entry in reasons.toml, or is listed as a gap. One that has an entry is
+tried by the mirroring tests alone, which say whether the entry still holds. When `--minutes` of
 processor time are spent no further one is tried. What was found is kept in build/mutation.jsonl: `--again`
 goes on there, and tries anew, after a test was written, what nothing caught.
 """
@@ -247,10 +248,11 @@ class Trial:
             self.sound[files] = outcome.seconds
         return max(LEAST, SLACK * self.sound[files])
 
-    def caught(self, fault: Fault) -> tuple[str, float]:
+    def caught(self, fault: Fault, wider: bool = True) -> tuple[str, float]:
         """By what a fault was caught ("mirror", "wider", "" where by nothing), and processor seconds."""
         path, seconds = COPY / fault.file, 0.0
-        for by, files in (("mirror", tuple(mirrors(fault.file))), ("wider", self.group.wider)):
+        of_fault = [("mirror", tuple(mirrors(fault.file))), ("wider", self.group.wider)]
+        for by, files in of_fault if wider else of_fault[:1]:
             most = self.limit(files)
             path.write_text(fault.source, "utf-8")
             try:
@@ -295,7 +297,7 @@ def main() -> int:
                 by, seconds = earlier.get(key, ("", 0.0))
                 if not by and not (reason and key in earlier):
                     if spent < 60 * asked.minutes:
-                        by, seconds = trial.caught(fault)
+                        by, seconds = trial.caught(fault, wider=not reason)
                         spent += seconds
                         with FOUND.open("a", encoding="utf-8") as found:
                             found.write(json.dumps([*key, by, round(seconds, 1)]) + "\n")
