@@ -1,16 +1,17 @@
 """Do the tests notice a fault? Small faults, one at a time, in a sample of places; what no test notices is
 written down.
 
-    python tests/mutation/run.py [--only GROUP ...] [--places 25] [--seed 0] [--minutes 25] [--again]
-        [--write]
+    python tests/mutation/run.py [--only GROUP ...] [--places 25] [--seed 0 ...] [--minutes 25]
+        [--again] [--write]
 
 Faults are those of cosmic-ray's operators: another comparison or arithmetic operator, a number off by one, a
-condition turned round, a loop that never runs. Of each group of modules `--places` places are drawn, and of
-each place one fault. A fault is caught if the test files that mirror its module fail, or else the wider
-tests of its group. The tests run in a copy of the repository, in a forked process that has the libraries
-loaded and a limit on its processor time: an endless loop is caught too.
+condition turned round, a loop that never runs. Of each group of modules `--places` places are drawn by each
+seed, and of each place one fault. A fault is caught if the test files that mirror its module fail, or else
+the wider tests of its group. The tests run in a copy of the repository, in a forked process that has the
+libraries loaded and a limit on its processor time: an endless loop is caught too.
 
-A fault that nothing catches has an entry in reasons.toml, or is listed as a gap. When `--minutes` of
+A fault that nothing catches has an entry in reasons.toml, or is listed as a gap. One that has an entry is
+tried by the mirroring tests alone, which say whether the entry still holds. When `--minutes` of
 processor time are spent no further one is tried. What was found is kept in build/mutation.jsonl: `--again`
 goes on there, and tries anew, after a test was written, what nothing caught.
 """
@@ -247,10 +248,11 @@ class Trial:
             self.sound[files] = outcome.seconds
         return max(LEAST, SLACK * self.sound[files])
 
-    def caught(self, fault: Fault) -> tuple[str, float]:
+    def caught(self, fault: Fault, wider: bool = True) -> tuple[str, float]:
         """By what a fault was caught ("mirror", "wider", "" where by nothing), and processor seconds."""
         path, seconds = COPY / fault.file, 0.0
-        for by, files in (("mirror", tuple(mirrors(fault.file))), ("wider", self.group.wider)):
+        of_fault = [("mirror", tuple(mirrors(fault.file))), ("wider", self.group.wider)]
+        for by, files in of_fault if wider else of_fault[:1]:
             most = self.limit(files)
             path.write_text(fault.source, "utf-8")
             try:
@@ -270,7 +272,7 @@ def main() -> int:
     )
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS))
     parser.add_argument("--places", type=int, default=25)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", nargs="+", type=int, default=[0], help="each draws a sample of its own")
     parser.add_argument(
         "--minutes", type=float, default=25.0, help="of processor time, then no further fault"
     )
@@ -282,35 +284,42 @@ def main() -> int:
     copy()
     earlier = known() if asked.again else {}
     why = reasons()
-    counts, left, spent = [], [], 0.0
+    counts: dict[int, list[list[str]]] = {seed: [] for seed in asked.seed}
+    left: dict[tuple[str, int, str], list[str]] = {}
+    spent = 0.0
     for name in asked.only:
-        trial, number = Trial(GROUPS[name]), Counter[str]()
-        for fault in drawn(GROUPS[name], asked.places, asked.seed):
-            key = (fault.file, fault.line, fault.after)
-            reason = why.get((fault.file, fault.before, fault.after))
-            by, seconds = earlier.get(key, ("", 0.0))
-            if not by and not (reason and key in earlier):
-                if spent < 60 * asked.minutes:
-                    by, seconds = trial.caught(fault)
-                    spent += seconds
-                    with FOUND.open("a", encoding="utf-8") as found:
-                        found.write(json.dumps([*key, by, round(seconds, 1)]) + "\n")
-                elif key not in earlier:
-                    continue
-            number.update({"faults": 1, by or ("reason" if reason else "gap"): 1})
-            number["seconds"] += round(seconds)
-            print(f"{name:12} {by or 'NOTHING':8} {seconds:5.1f} s {fault.file}:{fault.line}", flush=True)
-            if not by:
-                print(f"    - {fault.before}\n    + {fault.after}", flush=True)
-                cells = (fault.file, *(" ".join(text.split()) for text in (fault.before, fault.after)))
-                left.append([f"`` {cell} ``".replace("|", "\\|") for cell in cells] + [reason or "**a gap**"])
-        counts.append(
-            [name, *(str(number[of]) for of in ("faults", "mirror", "wider", "reason", "gap", "seconds"))]
-        )
-    columns = list(zip(*counts, strict=True))
-    counts.append(["all", *(str(sum(map(int, column))) for column in columns[1:])])
+        trial = Trial(GROUPS[name])
+        for seed in asked.seed:
+            number = Counter[str]()
+            for fault in drawn(GROUPS[name], asked.places, seed):
+                key = (fault.file, fault.line, fault.after)
+                reason = why.get((fault.file, fault.before, fault.after))
+                by, seconds = earlier.get(key, ("", 0.0))
+                if not by and not (reason and key in earlier):
+                    if spent < 60 * asked.minutes:
+                        by, seconds = trial.caught(fault, wider=not reason)
+                        spent += seconds
+                        with FOUND.open("a", encoding="utf-8") as found:
+                            found.write(json.dumps([*key, by, round(seconds, 1)]) + "\n")
+                    elif key not in earlier:
+                        continue
+                earlier[key] = by, seconds  # another seed may draw it too
+                number.update({"faults": 1, by or ("reason" if reason else "gap"): 1})
+                number["seconds"] += round(seconds)
+                print(f"{name:12} {by or 'NOTHING':8} {seconds:5.1f} s {fault.file}:{fault.line}", flush=True)
+                if not by:
+                    print(f"    - {fault.before}\n    + {fault.after}", flush=True)
+                    cells = (fault.file, *(" ".join(text.split()) for text in (fault.before, fault.after)))
+                    shown = [f"`` {cell} ``".replace("|", "\\|") for cell in cells]
+                    left[key] = [*shown, reason or "**a gap**"]
+            of_number = ("faults", "mirror", "wider", "reason", "gap", "seconds")
+            counts[seed].append([name, str(seed), *(str(number[of]) for of in of_number)])
+    for seed, rows in counts.items():
+        columns = list(zip(*rows, strict=True))[2:]
+        rows.append(["all", str(seed), *(str(sum(map(int, column))) for column in columns)])
     head = [
         "modules",
+        "seed",
         "faults",
         "caught by the mirroring tests",
         "by wider ones",
@@ -318,12 +327,13 @@ def main() -> int:
         "gaps",
         "CPU s",
     ]
-    body = f"Seed {asked.seed}, at most {asked.places} places a group.\n\n{table(head, counts)}\n\n"
-    body += table(["where", "was", "became", "why nothing catches it"], left)
+    body = f"At most {asked.places} places a group and seed.\n\n"
+    body += f"{table(head, [row for rows in counts.values() for row in rows])}\n\n"
+    body += table(["where", "was", "became", "why nothing catches it"], list(left.values()))
     print(f"\n{body}")
     if asked.write:
         write("mutation", "What was found", body, DOCUMENT)
-    return int(counts[-1][-2] != "0")
+    return int(any(rows[-1][-2] != "0" for rows in counts.values()))
 
 
 if __name__ == "__main__":

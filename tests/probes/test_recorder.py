@@ -161,6 +161,26 @@ def test_blocks_are_thinned_out_and_their_last_step_stays(tmp_path):
     assert frame["mean"].tolist() == [0, 9, 21, 27]
 
 
+def test_a_run_that_goes_on_records_each_step_where_nothing_else_is_asked_for(tmp_path):
+    Recorder(tmp_path / "run", LAYER).close()
+    with Recorder.resume(tmp_path / "run", -1) as recorder:
+        for step in range(6):
+            recorder.record(step, 0, mean=[0, 0, 0])
+    assert probes.Run(tmp_path / "run").steps.tolist() == list(range(6))
+
+
+@pytest.mark.parametrize("max_gb", [None, 1.0])
+def test_what_is_due_is_what_is_kept(tmp_path, max_gb):
+    with Recorder(tmp_path / "run", LAYER, every=5, max_gb=max_gb) as recorder:
+        due = []
+        for step in range(3, 21):
+            due += [step] if recorder.due(step) else []
+            recorder.record(step, 0, mean=[0, 0, 0])
+            assert recorder.due(3)  # a layer more of the first step
+    assert due == [3, 5, 10, 15, 20]
+    assert probes.Run(tmp_path / "run").steps.tolist() == due
+
+
 def test_every_and_geometric_start(tmp_path):
     with Recorder(tmp_path / "run", LAYER, every=50, geometric=1.2) as recorder:
         for step in range(1, 333):

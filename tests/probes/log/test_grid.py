@@ -293,3 +293,23 @@ def test_files_of_a_store_are_fetched_together_and_those_of_a_disk_are_not(tmp_p
         assert fetched == expected
     assert answers[0] == answers[1]
     assert storage.requests["range"] == 0  # nothing was read that was not fetched before
+
+
+@pytest.mark.parametrize(("spare", "rounds"), [(0, [4, 3, 1]), (-1, [4, 2, 2])])
+def test_what_is_fetched_of_a_store_at_once_has_a_limit(tmp_path, monkeypatch, spare, rounds):
+    """Of four files three go together where the limit is what they take, and two where it is a byte less."""
+    (tmp_path / "neurons").mkdir()
+    for first in range(10, 50, 10):
+        write_segment(tmp_path / "neurons", [block(0, range(first, first + 10), 70)])
+    storage = RemoteMemory.copy_of(tmp_path)
+    level = Level(storage, "neurons", WIDTHS)
+    level.refresh()
+    of_three = [one for found in level.segments[:3] for one in level.file(found).ranges(0, [0], ["kl"])]
+    size = sum(stop - start for _, start, stop in of_three)
+    monkeypatch.setattr(grid, "FETCHED_BYTES", size + spare)
+    level = Level(storage, "neurons", WIDTHS)
+    level.refresh()
+    fetched = noted(storage)
+    found = level.read(0, np.array([3]), ["kl"], 0, 99)
+    assert fetched == rounds
+    assert found.columns["kl"].tolist() == [[code(0, 3, step) for step in range(10, 50)]]

@@ -95,6 +95,21 @@ def test_numbers_are_as_precise_as_the_runs(tmp_path):
     assert short == pytest.approx(full, rel=2**-10)
 
 
+def test_so_many_cells_are_looked_at_together(run, monkeypatch):
+    """Of 600 steps, in 1,200 cells: two neurons at a time."""
+    monkeypatch.setattr(neuron_summary, "CELLS", 1200)
+    read, sizes = neuron_summary.Levels.read, []
+
+    def noting(self, width, layer, neurons, *rest):
+        sizes.append(neurons.size)
+        return read(self, width, layer, neurons, *rest)
+
+    monkeypatch.setattr(neuron_summary.Levels, "read", noting)
+    storage = open_folder(run)
+    assert neuron_summary.compute(storage, manifest.read(storage)).to_pandas().equals(stored(run))
+    assert sizes == [2] * 33 + [2, 1]
+
+
 def test_many_neurons_cost_at_most_45_bytes_each(tmp_path):
     rng, neurons = np.random.default_rng(0), 4096
     with Recorder(tmp_path / "run", [{"name": "one", "neurons": neurons}]) as recorder:

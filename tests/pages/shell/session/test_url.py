@@ -175,13 +175,16 @@ def test_a_span_that_holds_nothing_is_told_and_forgotten(keys: dict[str, str], a
 
 def test_ends_of_a_span_stay_out_of_the_address() -> None:
     app = context()
+    assert not app.button
     app.slider[0].set_value((30, 100)).run()
     assert address(app) == {"from": "30"}
+    assert [button.label for button in app.button] == ["Show all steps"]
     app.slider[0].set_value((20, 60)).run()
     assert address(app) == {"to": "60"}
     app.button(key="show_all_steps").click().run()
     assert address(app) == {}
     assert app.session_state["span"] == (20, 100)
+    assert not app.button
 
 
 def test_a_run_of_one_step_has_nothing_to_choose() -> None:
@@ -273,6 +276,17 @@ def test_several_keys_are_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     assert st.session_state["_url"] == {"neurons": "1:2", "step": "4"}
     url.put_all({"neurons": "1:2", "find": None})
     assert len(sent) == 1  # nothing has changed
+
+
+def test_an_address_that_holds_all_that_was_chosen_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one with a key of Streamlit's own."""
+    sent: list[dict[str, str]] = []
+    monkeypatch.setattr(Params, "sent", sent)
+    monkeypatch.setattr(st, "session_state", {"_url": {"run": "one"}})
+    monkeypatch.setattr(st, "query_params", Params(run="one", step="3", embed="true"))
+    url.sync()
+    assert sent == []
+    assert st.session_state["_url"] == {"run": "one", "step": "3"}
 
 
 def test_a_link_to_another_run_forgets_what_names_parts_of_the_one_before(
