@@ -80,7 +80,8 @@ with left:
     feature = ""
     if tested:
         with st.container(border=True):
-            feature = sequence_controls.feature(data.most_followed(tested))
+            first = data.telling_feature(tested, features, t)
+            feature = sequence_controls.feature(data.most_followed(tested), first)
             sequence_neuron.followers(context, found, tested, feature, quantity)
 with right:
     marks = data.marks(features, feature)

@@ -102,6 +102,16 @@ def test_the_neurons_that_follow_a_feature_are_found(
     assert "1 of 12 neurons go with it" in texts(app)
 
 
+def test_a_position_asks_first_for_the_rarest_feature_that_is_there(open_page: Open, folder: Path) -> None:
+    at_end = open_page("sequence", folder, run="text", t=str(TEXT.index("\n")))
+    assert at_end.selectbox(key="choose_follows").value == "line's end"
+    assert table(at_end, "correlation")["neuron"].iloc[0] == f"1:{LINE_END}"
+    capital = open_page("sequence", folder, run="text", t=str(TEXT.index("M")))
+    assert capital.selectbox(key="choose_follows").value == "upper case"
+    asked = open_page("sequence", folder, run="text", t=str(TEXT.index("M")), follows="space")
+    assert asked.selectbox(key="choose_follows").value == "space"
+
+
 def test_a_chosen_neuron_shows_its_belief_and_what_it_goes_with(open_page: Open, folder: Path) -> None:
     app = open_page("sequence", folder, run="text", neurons=f"1:{LINE_END}")
     drawn = next(figure for figure in figures(app) if "Belief" in figure["layout"]["meta"]["alt"])

@@ -273,6 +273,17 @@ def most_followed(tested: Followed) -> list[str]:
     return [tested.found.names[place] for place in np.argsort(-count, kind="stable")]
 
 
+def telling_feature(tested: Followed, found: Mapping[str, np.ndarray], t: int) -> str:
+    """The feature that is asked for first: the rarest that is there at position t, of those of yes and no;
+    where none is, that which most neurons go with.
+    """
+    there = {name: marks(found, name) for name in tested.found.names}
+    rarest = sorted(
+        (name for name in there if there[name][t : t + 1].any()), key=lambda name: there[name].sum()
+    )
+    return (rarest or most_followed(tested))[0]
+
+
 def followers(tested: Followed, feature: str) -> pd.DataFrame:
     """Neurons by how they go with one feature: layer, neuron, correlation, p (adjusted over the neurons)."""
     place, found = tested.found.names.index(feature), tested.found

@@ -62,9 +62,9 @@ def position(length: int, table: pd.DataFrame, found: dict[int, data.Path]) -> i
     return int(asked) if asked is not None else first
 
 
-def feature(names: Sequence[str]) -> str:
-    """The feature whose neurons are looked for."""
-    return url.choice(st.selectbox, "Which neurons follow", names, "follows", names[0])
+def feature(names: Sequence[str], first: str) -> str:
+    """The feature whose neurons are looked for; `first` is the default."""
+    return url.choice(st.selectbox, "Which neurons follow", names, "follows", first)
 
 
 def coloured(table: pd.DataFrame, path: data.Path, layer: int, neuron: int) -> tuple[np.ndarray, str, bool]:
