@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import math
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -266,6 +267,9 @@ def finish(console: Output, folder: Path, summary: dict[str, Any]) -> int:
     place = open_folder(folder).root if is_store(folder) else folder
     console.print(f"{summary['status']}: {place}", soft_wrap=True, markup=False, highlight=False)
     if summary["status"] != "finished":
+        if (folder / "checkpoints" / "last.pt").is_file():
+            told = f"vdn resume {shlex.quote(str(place))} goes on from there"
+            console.print(told, soft_wrap=True, markup=False, highlight=False)
         return INTERRUPTED
     show_scores(summary)
     return 0

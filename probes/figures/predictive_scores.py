@@ -121,4 +121,5 @@ def _line(
         figure.line(
             style.along(axis, part["step"]), part["value"], label, color=color, width=1.8, dash=dash,
             hovertemplate=f"{label}: %{{y:.4g}}<extra></extra>", col=column,
+            legendrank=1001 if dash else 1000,  # the second run, drawn behind, is named after the first
         )  # fmt: skip

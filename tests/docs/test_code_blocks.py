@@ -201,7 +201,7 @@ def test_data_train_your_own_series(here: Path) -> None:
     assert done.returncode == 0, done.stderr
     [folder] = Path("runs").iterdir()
     assert len(probes.Run(folder).layers) == 3
-    assert probes.Run(folder).config["beta"] == 0.02
+    assert probes.Run(folder).config["beta"] == 0.01  # the default of series
     said = []
     for line in others:
         done = shell(line, NAME=folder.name)

@@ -337,7 +337,7 @@ def test_signals_end_a_real_process_cleanly(tmp_path, small, number):
     run = tmp_path / "run"
     command = [sys.executable, "-m", "vdn", "train", "--out", str(run), *words({**small, "steps": 100_000})]
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
     limit = time.monotonic() + 120
     while not list(run.glob("checkpoints/last.pt")):
@@ -345,8 +345,9 @@ def test_signals_end_a_real_process_cleanly(tmp_path, small, number):
         assert time.monotonic() < limit
         time.sleep(0.05)
     process.send_signal(number)
-    _, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == INTERRUPTED
+    assert f"vdn resume {run} goes on" in out.decode()
     assert err == b""
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
 
