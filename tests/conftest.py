@@ -5,6 +5,7 @@ need it stay out.
 from __future__ import annotations
 
 import ast
+import gc
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -51,3 +52,9 @@ def files(module: str) -> list[Path]:
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     python = collection_path.suffix == ".py" and find_spec("torch") is None
     return True if python and needs_torch(collection_path) else None
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays, so that no full collection searches it again."""
+    gc.collect()
+    gc.freeze()

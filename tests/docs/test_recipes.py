@@ -9,13 +9,13 @@ what a recipe adds.
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from blocks import ROOT, Block, blocks
@@ -219,17 +219,46 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def call(root: Path, *words: str) -> str:
+def run(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, *words], cwd=root, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def call(root: Path, *words: str) -> None:
+    done = run(root, *words)
     assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-    return done.stdout
 
 
-def passed(said: str) -> int:
-    return int(re.search(r"(\d+) passed", said)[1])
+def named_tests(recipe: str) -> tuple[list[str], str]:
+    """The test files that a recipe names, and which of their tests are run (`pytest -k`)."""
+    if recipe in WITHOUT_A_BLOCK:
+        file, tests = WITHOUT_A_BLOCK[recipe]
+        return [file], tests
+    for block, step in zip(section(recipe), RECIPES[recipe], strict=True):
+        for line in block.text.splitlines() if isinstance(step, Commands) else ():
+            if line.startswith(".venv/bin/pytest"):
+                return shlex.split(line, comments=True)[1:], step.tests
+    raise AssertionError(f"{recipe} names no test")
+
+
+@pytest.fixture(scope="module")
+def tested(scratch: Path) -> dict[str, list[str]]:
+    """File -> how each of its tests ended that a recipe chooses; one run for all recipes."""
+    files, chosen = {}, []
+    for recipe in RECIPES:
+        named, tests = named_tests(recipe)
+        files |= dict.fromkeys(named)
+        chosen.append(f"({' or '.join(Path(file).stem for file in named)}) and ({tests})")
+    report, words = scratch / "report.xml", ["-p", "no:cacheprovider", *files, "-k", " or ".join(chosen)]
+    done = run(scratch, "-m", "pytest", f"--junit-xml={report}", "-o", "junit_family=xunit1", *words)
+    assert report.exists(), done.stdout + done.stderr
+    ended: dict[str, list[str]] = {file: [] for file in files}
+    for case in ElementTree.parse(report).iter("testcase"):
+        problem = next((f"{case.get('name')}: {child.text}" for child in case), "")
+        ended[case.attrib["file"]].append(problem)
+    return ended
 
 
 def test_every_section_is_followed() -> None:
@@ -237,26 +266,24 @@ def test_every_section_is_followed() -> None:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_what_shows_a_recipe_to_work_does(scratch: Path, recipe: str) -> None:
-    chosen = [
-        (step, block)
+def test_the_tests_that_a_recipe_names_pass(tested: dict[str, list[str]], recipe: str) -> None:
+    files, tests = named_tests(recipe)
+    assert all(file in (ROOT / DOCUMENT).read_text("utf-8") for file in files)
+    ended = [problem for file in files for problem in tested[file]]
+    assert [problem for problem in ended if problem] == []
+    assert len(ended) >= (3 if recipe in WITHOUT_A_BLOCK else 2), tests
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES.keys() - WITHOUT_A_BLOCK))
+def test_what_else_shows_a_recipe_to_work_does(scratch: Path, recipe: str) -> None:
+    [block] = [
+        block
         for block, step in zip(section(recipe), RECIPES[recipe], strict=True)
         if isinstance(step, Commands)
     ]
-    if recipe in WITHOUT_A_BLOCK:
-        file, tests = WITHOUT_A_BLOCK[recipe]
-        assert f".venv/bin/pytest {file}" in (ROOT / DOCUMENT).read_text("utf-8")
-        assert passed(call(scratch, "-m", "pytest", "-p", "no:cacheprovider", file, "-k", tests)) >= 3
-        return
-    [(step, block)] = chosen
     for line in block.text.strip().splitlines():
         words = [word.replace("/tmp/", f"{scratch}/") for word in shlex.split(line, comments=True)]
-        if line.startswith(SERVERS):
-            continue
-        if words[0] == ".venv/bin/pytest":
-            said = call(scratch, "-m", "pytest", "-p", "no:cacheprovider", *words[1:], "-k", step.tests)
-            assert passed(said) >= 2
-        else:
+        if not line.startswith((".venv/bin/pytest", *SERVERS)):
             assert words[0] == ".venv/bin/python", line
             call(scratch, *words[1:], *(SMALL if words[2:4] == ["vdn", "train"] else ()))
 

@@ -50,9 +50,9 @@ NAMED |= {"menuitem", "listbox", "application", "figure", "Canvas", "grid"}
 STILL = "*, *::before, *::after { transition: none !important; animation: none !important }"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def audited(browser: Browser) -> Iterator[Page]:
-    """A page with `audit` in it."""
+    """A page with `audit` in it, and in one profile for all of the dashboard's."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
     context.set_default_timeout(WAIT_MS)
     context.add_init_script(path=Path(__file__).with_name("audit.js"))
@@ -137,6 +137,7 @@ def samples() -> Iterator[str]:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.partition("?")[0] or "replay")
 def test_every_page_is_reached_named_described_and_readable(samples: str, audited: Page, path: str) -> None:
     page = audited
+    page.emulate_media(color_scheme="dark")
     page.goto(f"{samples}/{path}")
     page.locator(PAGES[path]).first.wait_for()
     drawn(page)
