@@ -311,8 +311,9 @@ class Run:
         return [self.storage.address(f"{table}/{segment.name}") for segment in segments]
 
     def _contents(self) -> tuple[Any, ...]:
-        """What tells one state of the run from another: which run it is, its status and files (a heartbeat alone
-        is nothing new).
+        """What tells one state of the run from another: which run it is, its status and its files.
+
+        A heartbeat alone is nothing new.
         """
         rows = [table.segments for table in self._tables.values()]
         return self.identity, self.status, self._levels.raw.segments, rows
