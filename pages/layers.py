@@ -68,7 +68,7 @@ axis = view.axis(context)
 then = cache.recorded_step(other.run.steps, step) if other else None
 depth, widths = ([name for name in names if with_statistic(found, name)] for names in (DEPTH, WIDTHS))
 figure = depth_profile(
-    summary, depth or widths, context.names, step, living=bool(depth), gaussian=gaussian,
+    summary, depth or widths or [statistic], context.names, step, living=bool(depth), gaussian=gaussian,
     other=summary_at(other, then) if other and then is not None else None, label=beside,
 )  # fmt: skip
 whose = f"; {url.plain(beside)}: step {then:,}" if then is not None else ""

@@ -216,9 +216,7 @@ class Recorder:
         self._last = [after] * len(self.layers)  # newest step of each layer
         self._seen = after  # newest step of any layer
         self._held: dict[int, Chunk] = {}  # newest step of each layer where the schedule passes it over
-        self._turn = (
-            threading.RLock()
-        )  # threads that record wait for each other, also while one waits for room
+        self._turn = threading.RLock()  # of threads that record, also while one waits for room
 
         self._background = Background(writer, settings, complete=after)
         self._predicted = writer.predicted
@@ -286,8 +284,8 @@ class Recorder:
         Parameters
         ----------
         steps
-            (T,), increasing. All layers record a block before the next block begins; they may differ in their
-            steps within it.
+            (T,), increasing. All layers record a block before the next block begins, which is the first that
+            begins after all recorded steps; they may differ in their steps within it.
         layer
             Name or index.
         statistics
@@ -846,7 +844,7 @@ class Recorder:
     def close(self, status: FinalStatus = "finished") -> None:
         """Write what is left, compact the last block, set the status and release the run.
 
-        A second call does nothing, unless the first was broken off (Ctrl-C): it then writes what that has left.
+        A second call does nothing, unless the first was broken off (Ctrl-C): it then writes what is left.
 
         Parameters
         ----------

@@ -311,8 +311,9 @@ class Run:
         return [self.storage.address(f"{table}/{segment.name}") for segment in segments]
 
     def _contents(self) -> tuple[Any, ...]:
-        """What tells one state of the run from another: which run it is, its status and files (a heartbeat alone
-        is nothing new).
+        """What tells one state of the run from another: which run it is, its status and its files.
+
+        A heartbeat alone is nothing new.
         """
         rows = [table.segments for table in self._tables.values()]
         return self.identity, self.status, self._levels.raw.segments, rows
@@ -428,7 +429,10 @@ class Run:
             if block.steps.size:
                 frames.append(self._derived(_frame(block, chosen, stored), index, names))
         if not frames:
-            raise RunError(f"{self.path}: step {step} is not recorded{self._near(step)}")
+            recorded, of = self.steps, ""
+            if layer is not None:
+                recorded, of = self._layer_steps(layers[0]), f" of layer {self.layers[layers[0]]['name']!r}"
+            raise RunError(f"{self.path}: step {step}{of} is not recorded{self._near(step, recorded)}")
         return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
 
     @_reading
@@ -1030,8 +1034,7 @@ class Run:
         mine = summary.filter(pc.equal(summary["layer"], layer))
         return mine["step"].to_numpy()[mine[f"{name}_mean"].is_valid().to_numpy()]
 
-    def _near(self, step: int) -> str:
-        steps = self.steps
+    def _near(self, step: int, steps: np.ndarray) -> str:
         at = int(np.searchsorted(steps, step))
         near = [int(s) for s in steps[max(at - 1, 0) : at + 1]]
         return f"; the nearest are {near}" if near else f"; the run has no steps yet{self._why_none()}"

@@ -107,6 +107,7 @@ class Writer:
         self._compactors: dict[str, Compactor] = {}
         self._block_left = BLOCK_STEPS  # recorded steps that the block which is filling still takes
         self._tasks: deque[Callable[[], None]] = deque()
+        self._obsolete: deque[str] = deque()
         last = state["steps"]["last"]
         self.newest: int = -1 if last is None else last
 
@@ -145,13 +146,15 @@ class Writer:
         """Do what is queued, then write the manifest. Raises OSError at the first write that fails; call
         again to go on.
         """
-        obsolete = [path for compactor in self._compactors.values() for path in compactor.take_obsolete()]
+        for compactor in self._compactors.values():
+            self._obsolete += compactor.take_obsolete()  # kept where the run fails
         while self._tasks:
             self._tasks[0]()
             self._tasks.popleft()
         manifest.write(self.storage, self.state)
-        for path in obsolete:
-            self.storage.delete(path)
+        while self._obsolete:
+            self.storage.delete(self._obsolete[0])
+            self._obsolete.popleft()
 
     def finish(self, status: str) -> None:
         """Compact what is left, write the last segments of the pyramid and the final status, then the

@@ -42,7 +42,7 @@ from probes.watching.finding import Candidate, Finder, Seen, WatchError
 from probes.watching.hooks import EVALUATED
 from probes.watching.in_the_loop import InTheLoop, OnAlert
 from probes.watching.observing import RECEIVERS
-from probes.watching.pooling import Reading
+from probes.watching.pooling import Pool, Reading
 from probes.watching.posterior_source import FoundLayer, NotReadable
 from probes.watching.probing import of_inputs, parameters_of_inputs, untouched
 from probes.watching.ranked_buffer import RankedBuffer
@@ -921,6 +921,7 @@ class Recording:
                 name=self._name,
                 max_gb=self._max_gb,
             )
+            self._keep_sizes(layers)
         except (RuntimeError, ValueError, OSError):
             self._closed = True
             self._detach()
@@ -928,6 +929,26 @@ class Recording:
         self._opened = True
         self._loop.begin(layers, config, self._resume)
         atexit.register(self._close_at_exit)  # after the recorder's own, so that it runs before that
+
+    def _keep_sizes(self, layers: Sequence[LayerInfo]) -> None:
+        """A resumed run has the latent dimensions that it had: where those of this first batch are others, of
+        an image of another size say, it is counted, and batches of the run's size are recorded.
+
+        Raises RunError where that cannot be: of several processes, of other families.
+        """
+        if self._resume is None or self._buffer.recorder is None:
+            return
+        for layer, there in zip(layers, self._buffer.recorder.layers, strict=True):
+            if layer["latent_dim"] == there["latent_dim"]:
+                continue
+            pool = self._pools.get(layer["name"])
+            if self._ranks is not None or type(pool) is not Pool:
+                raise self._buffer.other_layers(layers)
+            first = f"the first batch has {layer['latent_dim']} latent dimensions"
+            why = f"layer {layer['name']!r}: {first}, the run that is resumed has {there['latent_dim']}"
+            layer["latent_dim"] = there["latent_dim"]
+            self._pools[layer["name"]] = Pool((there["neurons"], there["latent_dim"]), pool.shared)
+            self._buffer.failed(ValueError(why), 1, f"layer {layer['name']}")
 
     def _detach(self) -> None:
         if self._finder is not None:

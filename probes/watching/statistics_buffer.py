@@ -95,7 +95,7 @@ class StatisticsBuffer:
         max_gb: float | None = None,
     ) -> None:
         """Open the run, or reopen it after step `resume`. Raises RunError where a run to resume has other
-        layers.
+        layers, but for their latent dimensions.
         """
         self._began = True
         self._without_prior = {la["name"] for la in layers if la["prior"] == "unknown"}
@@ -115,13 +115,19 @@ class StatisticsBuffer:
                 begin(str(self.recorder.path.absolute()))
             except Exception as error:  # noqa: BLE001 - a tracker may raise anything
                 self._mirror_failed(error)
+        there, now = ([(la["name"], la["neurons"]) for la in some] for some in (self.recorder.layers, layers))
+        if there != now:
+            raise self.other_layers(layers)
+
+    def other_layers(self, layers: Sequence[LayerInfo]) -> RunError:
+        """Let go of a run that was to be resumed: the error that says why."""
+        assert self.recorder is not None  # it is open
+        self.recorder.close("interrupted")
         there, now = (
             [(la["name"], la["neurons"], la["latent_dim"]) for la in some]
             for some in (self.recorder.layers, layers)
         )
-        if there != now:
-            self.recorder.close("interrupted")
-            raise RunError(f"{self.folder} cannot be resumed: its layers are {there}, this model's are {now}")
+        return RunError(f"{self.folder} cannot be resumed: its layers are {there}, this model's are {now}")
 
     def add(self, step: int, seen: Mapping[str, PoolSums | Rows]) -> None:
         """What was seen of each layer in a step."""

@@ -169,3 +169,17 @@ def test_a_watch_that_recorded_nothing_says_why(open_page: Open, tmp_path: Path,
     app = open_page(page, tmp_path, run="none")
     if page not in ("runs", "reference"):
         assert [why in warning.value for warning in app.warning] == [True]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_run_of_nothing_but_nan_has_every_page(open_page: Open, tmp_path: Path, page: str) -> None:
+    with probes.Recorder(tmp_path / "nan", [{"name": "z", "neurons": 4}]) as recorder:
+        for step in range(12):
+            recorder.record(
+                step,
+                "z",
+                **{name: np.full(4, np.nan) for name in ("mean", "variance", "spread", "kl", "information")},
+            )
+            recorder.scalar(step, "loss", np.nan)
+    app = open_page(page, tmp_path, run="nan")
+    assert not app.exception

@@ -431,6 +431,18 @@ def test_a_reader_sees_what_a_resumed_run_holds_under_the_names_of_before(tmp_pa
     assert not run.refresh()
 
 
+def test_a_step_that_another_layer_has_is_told_by_the_layers_own(tmp_path):
+    with Recorder(tmp_path / "run", [{"name": "often", "neurons": 1}, {"name": "seldom", "neurons": 1}]) as r:
+        for step in range(5):
+            r.record(step, "often", mean=[0])
+            if step in (0, 4):
+                r.record(step, "seldom", mean=[0])
+    with pytest.raises(
+        probes.RunError, match=r"step 2 of layer 'seldom' is not recorded; the nearest are \[0, 4\]"
+    ):
+        probes.Run(tmp_path / "run").at(2, "seldom")
+
+
 def test_a_step_that_no_file_holds_has_the_same_columns_whatever_was_read_before(tmp_path):
     with Recorder(tmp_path / "run", [{"name": "a", "neurons": 3}]) as recorder:
         recorder.record(1, 0, mean=[0.0] * 3)

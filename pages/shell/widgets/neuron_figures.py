@@ -57,8 +57,8 @@ def over_steps(shown: Shown, view: step_axis.View) -> Drawn:
 
 def pick_statistic(drawn: Drawn) -> str:
     """The statistic of the overlay, kept in the URL."""
-    offered = neuron_series.recorded_statistics(drawn.series)
     first = shown_neurons.telling(drawn.shown.all[0].context)
+    offered = neuron_series.recorded_statistics(drawn.series) or [first]  # of a run without a single number
     return url.choice(
         st.selectbox,
         "Statistic",

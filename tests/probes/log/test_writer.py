@@ -177,6 +177,21 @@ def test_what_was_compacted_is_deleted_one_batch_later(tmp_path):
     assert files(tmp_path / "neurons") == [Segment(0, 15).name]
 
 
+def test_what_was_compacted_is_deleted_though_the_next_write_fails(tmp_path, monkeypatch):
+    disk = FailingDisk(monkeypatch)
+    writer = writer_of(tmp_path, (1,))
+    for step in range(16):
+        writer.submit(Batch([chunk(0, [step], 1)]))
+        writer.run()
+    disk.full = True
+    writer.submit(Batch([chunk(0, [16], 1)]))
+    with pytest.raises(OSError, match="No space left"):
+        writer.run()
+    disk.full = False
+    writer.run()
+    assert files(tmp_path / "neurons") == [Segment(0, 15).name, Segment(16, 16).name]
+
+
 def test_row_numbers_go_on(tmp_path):
     writer = writer_of(tmp_path, next_rows={"events": 7})
     for count in (2, 3):

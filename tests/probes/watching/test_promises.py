@@ -196,6 +196,26 @@ def test_images_of_another_size_are_counted(tmp_path):
     assert Run(tmp_path / "run").steps.tolist() == [0, 2, 4]
 
 
+def test_a_resume_whose_first_images_are_of_another_size(tmp_path):
+    """The run keeps the size that it has: what is of another is counted, and training goes on."""
+    model = Heads(nn.Conv2d, 2, 3, 1)
+    with watch(model, tmp_path / "run") as recording:
+        model(torch.randn(4, 2, 5, 5))
+        recording.step(0)
+    with watch(model, tmp_path / "run", resume=0) as recording:
+        model(torch.randn(4, 2, 3, 3))
+        with pytest.warns(RuntimeWarning, match="9 latent dimensions, the run that is resumed has 25"):
+            recording.step(1)
+        for step, side in enumerate((5, 3, 5), 2):
+            mu, logvar = model(torch.randn(4, 2, side, side))
+            recording.step(step)
+    assert recording.lost == 2
+    run = Run(tmp_path / "run")
+    assert run.steps.tolist() == [0, 2, 4]
+    kl = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum((2, 3)).mean(0)
+    assert run.at(4)["kl"].to_numpy() == pytest.approx(kl.detach().numpy(), rel=1e-4)
+
+
 def test_layers_that_are_lazy_until_the_first_forward_pass(tmp_path):
     model = Heads(nn.LazyLinear, NEURONS)
     with watch(model, tmp_path / "run") as recording:
