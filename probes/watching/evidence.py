@@ -196,6 +196,21 @@ def applied(kind: Any, name: str) -> tuple[str, ...] | None:
 
 
 @lru_cache(maxsize=256)
+def shaped(kind: Any, name: str) -> frozenset[tuple[str, ...]]:
+    """Operations that the source of a class applies to what it holds as `self.name`, as `applied` has them:
+    one chain for each place where there are some.
+    """
+    chains = set()
+    for function in _methods(kind):
+        parents = {child: parent for parent in ast.walk(function) for child in ast.iter_child_nodes(parent)}
+        for node in ast.walk(function):
+            loaded = isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node.attr == name
+            if loaded and isinstance(node.value, ast.Name) and node.value.id == "self":
+                chains.add(_followed(function, parents, node))
+    return frozenset(chain for chain in chains if chain)
+
+
+@lru_cache(maxsize=256)
 def _methods(kind: Any) -> tuple[ast.FunctionDef, ...]:
     """The methods of a class, parsed, each as the class itself has it."""
     found: dict[str, ast.FunctionDef] = {}

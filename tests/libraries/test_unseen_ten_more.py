@@ -226,7 +226,7 @@ def test_poincare_ball_of_pvae(tmp_path, monkeypatch, kind):
     x, own = torch.randn(B, X), []
 
     def loss():
-        q, _, _, _, cost = objective(model, x, components=True, analytical_kl=flat)
+        q, _, _, cost, _ = objective(model, x, components=True, analytical_kl=flat)
         own.append(cost.mean().item())
         if flat:
             own[-1] = (own[-1], standard(q.loc.detach(), q.scale.detach()))
