@@ -66,7 +66,7 @@ def fields(module: nn.Module, output: Any) -> dict[Key, str | None]:
     """Key -> name of the values in an output, those of nested ones joined by "_"; None where a tuple's
     element has no name in the source of `forward`.
     """
-    kind = type(module)
+    kind: Any = type(module)
     tree = returned_tree(kind.forward, kind) if isinstance(output, (tuple, list)) else ()
     return _fields(output, tree, DEEPEST)
 

@@ -178,7 +178,8 @@ def held_priors(model: nn.Module) -> list[Held]:
             continue  # more than a mean and a scale: components, or the weights of a mixture
         for mean, scale, form, assumed in pairs:
             slot = Slot(form=_plain(form, assumed))
-            if shaped(type(module), mean) or not shaped(type(module), scale) <= MADE_OF[slot.form]:
+            kind: Any = type(module)
+            if shaped(kind, mean) or not shaped(kind, scale) <= MADE_OF[slot.form]:
                 continue  # the prior is made of them in a way that is not repeated
             said = f"the network's own: mu={mean}, {slot.form}={scale}"
             found.append(
