@@ -66,7 +66,8 @@ def fields(module: nn.Module, output: Any) -> dict[Key, str | None]:
     """Key -> name of the values in an output, those of nested ones joined by "_"; None where a tuple's
     element has no name in the source of `forward`.
     """
-    tree = returned_tree(type(module).forward) if isinstance(output, (tuple, list)) else ()
+    kind: Any = type(module)
+    tree = returned_tree(kind.forward, kind) if isinstance(output, (tuple, list)) else ()
     return _fields(output, tree, DEEPEST)
 
 
@@ -368,9 +369,8 @@ def predictions(path: str, module: nn.Module, output: Any) -> list[str]:
 
 def _is_predicted(source: PosteriorSource, module: nn.Module, output: Any) -> bool:
     named = fields(module, output).get(source.slot.mean) if source.slot.mean is not None else None
-    names = [named] if named else []
     own = source.path or type(module).__name__
-    return source.slot.form == DISTRIBUTION and may_be_predicted(pick(output, source.slot.mean), *names, own)
+    return source.slot.form == DISTRIBUTION and may_be_predicted(pick(output, source.slot.mean), named, own)
 
 
 def _found_in_output(path: str, module: nn.Module, output: Any) -> list[PosteriorSource]:

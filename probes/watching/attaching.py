@@ -39,7 +39,7 @@ from probes.watching.decoding import decoded_layers
 from probes.watching.family_pools import BY_MOMENTS, AnyPool, CodePool, FamilyPool, Summed
 from probes.watching.family_readings import AnyObserved, FamilyObserved
 from probes.watching.finding import Candidate, Finder, Seen, WatchError
-from probes.watching.hooks import EVALUATED
+from probes.watching.hooks import EVALUATED, CompiledError
 from probes.watching.in_the_loop import InTheLoop, OnAlert
 from probes.watching.observing import RECEIVERS
 from probes.watching.pooling import Pool, Reading
@@ -59,7 +59,7 @@ from probes.watching.shares import (
     stated_share,
     stated_shares,
 )
-from probes.watching.stated import PartSpec, PriorSpec
+from probes.watching.stated import PartError, PartSpec, PriorSpec
 from probes.watching.statistics_buffer import BUFFERED_STEPS, Mirror, StatisticsBuffer
 
 logger = logging.getLogger("probes.watch")
@@ -67,6 +67,10 @@ logger = logging.getLogger("probes.watch")
 HELD_BYTES = 16e6  # of a step that is recorded only if it is the last; beyond, its sums are kept instead
 INSEPARABLE = ("codes", "samples", "gaussian_full")  # families of which parts do not make a layer
 NOTHING = "nothing is recorded of the model but the numbers that are handed over"
+UNSETTLED = (
+    "what was seen could not be put together ({kind}: {said}), a fault of this package. Name the layers"
+    " by hand, parts={{...}}, or call probes.observe(name, mu, sigma) in the forward pass"
+)
 RANK, WORLD_SIZE = "RANK", "WORLD_SIZE"  # where torchrun and its like put a process's number, and of how many
 Which = Literal["all", "first"]
 RANKS = get_args(Which)
@@ -755,13 +759,18 @@ class Recording:
         try:
             chosen = self._finder.settle(self._ranks is not None) if waited is None else []
             refused = [] if waited is None else [f"no posterior was seen: {waited}"]
-        except WatchError as error:
+        except (PartError, CompiledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one of ours that was not foreseen: their training goes on
+            unsettled = UNSETTLED.format(kind=type(error).__name__, said=first_line(error))
+            nothing = error if isinstance(error, WatchError) else WatchError(unsettled)
             self._detach()
-            refused = self._finder.left_out or [str(error)]
+            refused = self._finder.left_out if nothing is error else []
+            refused = refused or [str(nothing)]
             if self._ranks is None:
-                self._say_nothing(error)
+                self._say_nothing(nothing)
             else:
-                self._nothing = error  # others may have some
+                self._nothing = nothing  # others may have some
         self._settled, self._refused = True, refused
         self.found = [candidate.source.describe() for candidate in chosen]
         for candidate, description in zip(chosen, self.found, strict=True):

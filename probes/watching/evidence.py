@@ -93,6 +93,7 @@ MIXING = re.compile(
     "Addmm|Mm|Bmm|Baddbmm|Convolution|Linear|Embedding|Rnn|Lstm|Gru|LayerNorm|BatchNorm|Attention"
 )
 """Nodes behind which numbers are others': a decoder's likelihood is not the posterior's family."""
+NORM = re.compile("BatchNorm|LayerNorm")
 FAMILIES = (
     "Laplace", "LogNormal", "StudentT", "Cauchy", "Gumbel", "VonMises", "HalfNormal", "HalfCauchy",
     "Logistic", "LogitNormal", "LogisticNormal", "Kumaraswamy", "TanhNormal", "SquashedNormal",
@@ -130,6 +131,15 @@ def near(tensors: Iterable[Tensor]) -> Iterator[Any]:
         yield node
         if not MIXING.search(type(node).__name__):
             waiting += [following for following, _ in node.next_functions]
+
+
+def normalised(tensor: Tensor) -> set[tuple[str, int]]:
+    """Whose means (`note`) a tensor is a batch or layer norm of, and nothing else."""
+    node: Any = tensor.grad_fn
+    if node is None or not NORM.search(type(node).__name__) or not node.next_functions:
+        return set()
+    before: Any = node.next_functions[0][0]
+    return set(before.metadata.get(NOTE, ())) if before is not None else set()
 
 
 def sources(kind: Any) -> Iterator[str]:
@@ -193,6 +203,22 @@ def applied(kind: Any, name: str) -> tuple[str, ...] | None:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name:
                 chains.add(_followed(function, parents, node))
     return chains.pop() if len(chains) == 1 else None
+
+
+@lru_cache(maxsize=256)
+def shaped(kind: Any, name: str) -> frozenset[tuple[str, ...]]:
+    """Operations that the source of a class applies to what it holds as `self.name`, as `applied` has them:
+    one chain for each place where there are some.
+    """
+    chains = set()
+    for function in _methods(kind):
+        parents = {child: parent for parent in ast.walk(function) for child in ast.iter_child_nodes(parent)}
+        for node in ast.walk(function):
+            if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Load):
+                continue
+            if node.attr == name and getattr(node.value, "id", None) == "self":
+                chains.add(_followed(function, parents, node))
+    return frozenset(chain for chain in chains if chain)
 
 
 @lru_cache(maxsize=256)

@@ -34,7 +34,7 @@ from probes.watching.adapters import (
     weight_posteriors,
 )
 from probes.watching.after_head import BETWEEN, AfterHeads, Reread, tensors_in
-from probes.watching.evidence import draws_gaussian, note, other_family, posteriors_of
+from probes.watching.evidence import draws_gaussian, normalised, note, other_family, posteriors_of
 from probes.watching.family_pools import AnyPool, pool_for
 from probes.watching.family_readings import AnyObserved, FamilyObserved, is_joint
 from probes.watching.family_sources import (
@@ -313,6 +313,7 @@ class Finder:
         self._made_sources: dict[str, list[FamilySource]] = {}
         self._absorbed: set[tuple[str, int]] = set()  # heads of distributions that are read themselves
         self._refused: dict[tuple[str, int], str] = {}  # why a candidate cannot be read as it is used
+        self._normed: dict[tuple[str, int], tuple[str, int]] = {}  # heads -> the norms behind them
         self._uses: dict[tuple[str, int], set[str]] = {}  # what candidates go through
         self._widths = _widths(model)
         self._given: Counter[tuple[str, ...]] = Counter()  # which arguments the model was called with
@@ -705,6 +706,9 @@ class Finder:
     def _is_elsewhere(self, key: tuple[str, int]) -> bool:
         """Whether a candidate is not what the network samples with: another is, or one that is not read."""
         inside = self._after.inside.get(key) if self._after is not None else None
+        if self._after is not None and key not in self._after.sampled:
+            norm = self._normed.get(key)
+            inside = inside or (norm if norm in self._after.sampled else None)
         known = inside in self._candidates or key in self._refused or key in self._absorbed
         return known or self._is_a_step_to_another(key)
 
@@ -1070,6 +1074,7 @@ class Finder:
         )
         self._candidates[key] = candidate
         note(mean := settled.tensors(value)[0], key)
+        self._normed |= dict.fromkeys(normalised(mean) if settled.origin == "layers" else (), key)
         candidate.made_with = made_with(mean)
         candidate.placed = placed(mean, settled.layout or "rows")
         if settled.slot.halves and candidate.placed is not None and candidate.placed.is_split:

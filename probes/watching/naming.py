@@ -244,9 +244,9 @@ class Each(tuple[Any, ...]):
 
 
 @lru_cache(maxsize=1024)
-def returned_tree(function: Callable[..., Any]) -> tuple[Tree, ...]:
+def returned_tree(function: Callable[..., Any], kind: type | None = None) -> tuple[Tree, ...]:
     """What the last `return a, (self.b(h), c.d)` of a function calls its values: ("a", ("b", "d")); None for
-    other expressions.
+    other expressions. A variable that a method of its class, `kind`, has put a tuple in is named as there.
 
     Empty when it returns no such tuple or has no source (typed into an interpreter, compiled). The source is
     parsed, not run.
@@ -268,7 +268,29 @@ def returned_tree(function: Callable[..., Any]) -> tuple[Tree, ...]:
     if isinstance(returned, ast.Name):
         return appended.get(returned.id, ())
     named = map(_called, returned.elts)
-    return tuple(appended.get(name, name) if isinstance(name, str) else name for name in named)
+    given = _given_by_methods(function, kind, tree)
+    return tuple(
+        appended.get(name, given.get(name, name)) if isinstance(name, str) else name for name in named
+    )
+
+
+def _given_by_methods(function: Callable[..., Any], kind: type | None, tree: ast.Module) -> dict[str, Tree]:
+    """Variable -> names within the tuple that `a, variable = self.method(...)` has put there."""
+    found: dict[str, Tree] = {}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Assign) or not isinstance(call := node.value, ast.Call):
+            continue
+        target, called = node.targets[0], call.func
+        own = isinstance(called, ast.Attribute) and getattr(called.value, "id", None) == "self"
+        method = getattr(kind, called.attr, None) if isinstance(called, ast.Attribute) and own else None
+        if not inspect.isfunction(method) or method is function or not isinstance(target, ast.Tuple):
+            continue
+        inner = returned_tree(method)
+        if len(inner) == len(target.elts):
+            for one, names in zip(target.elts, inner, strict=True):
+                if isinstance(one, ast.Name) and isinstance(names, tuple):
+                    found[one.id] = names
+    return found
 
 
 def returned_names(function: Callable[..., Any]) -> tuple[str | None, ...]:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from probes.watching.evidence import shaped
 from probes.watching.naming import find_pairs, role, speaks_of_prior, subject, words
 from probes.watching.posterior_source import Prior, PriorFunction, Slot, UnknownPrior, is_gaussian
 
@@ -38,6 +39,14 @@ FLOW_WORDS = (
     "bijection",
     "bijections",
 )
+MADE_OF: dict[str, frozenset[tuple[str, ...]]] = {
+    "sigma": frozenset(),
+    "var": frozenset(),
+    "log_sigma": frozenset((("exp",), ("times or through 2", "exp"))),
+    "log_var": frozenset((("exp",), ("half", "exp"))),
+    "rho": frozenset((("softplus",),)),
+}
+"""What code may do with a prior's scale, by its form, for it to be what it is called."""
 STANDARD = re.compile(r"randn|Normal\(\s*0|zeros")
 """In the source of a method that is a prior's: a standard normal one."""
 DRAWING = ("sample", "generate", "decode", "draw", "plot", "named", "register")
@@ -169,6 +178,9 @@ def held_priors(model: nn.Module) -> list[Held]:
             continue  # more than a mean and a scale: components, or the weights of a mixture
         for mean, scale, form, assumed in pairs:
             slot = Slot(form=_plain(form, assumed))
+            kind: Any = type(module)
+            if shaped(kind, mean) or not shaped(kind, scale) <= MADE_OF[slot.form]:
+                continue  # the prior is made of them in a way that is not repeated
             said = f"the network's own: mu={mean}, {slot.form}={scale}"
             found.append(
                 Held(_join(path, mean), mean, PriorFunction(_pair_reader(module, mean, scale, slot), said))

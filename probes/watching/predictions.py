@@ -1,8 +1,9 @@
-"""A discrete distribution in a network may be a latent variable or what the network predicts: names tell.
+"""A distribution in a network may be a latent variable or what the network predicts: names tell.
 
 Class probabilities, next tokens, actions and counts are what most discrete distributions are of; none of them
 is a posterior. So one is taken for a latent variable where a name says so, where its prior stands beside it,
-or where its kind is made to let gradients through a sample.
+or where its kind is made to let gradients through a sample. Of continuous ones most are latent: those that
+are returned under the name of a prediction are not.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ PREDICTED_WORDS = frozenset((
     "pred", "prediction", "predictions", "predictor", "reward", "continue", "done", "y", "segment",
     "segmentation",
 ))  # fmt: skip
+OUTPUT_WORDS = frozenset((
+    "pred", "predicted", "prediction", "predictions", "predictive", "forecast", "forecasts", "output",
+    "outputs",
+))  # fmt: skip
+"""Words that name what a network predicts, of whatever kind it is."""
 MAY_BE_PREDICTED = (
     "a {kind}, which may be what the model predicts: name it by hand if it is a posterior,"
     ' parts={{{path!r}: "distribution"}}, or hand it over with probes.observe'
@@ -56,6 +62,12 @@ def says_latent(*names: str) -> bool:
     return False
 
 
-def may_be_predicted(found: Any, *names: str) -> bool:
-    """Whether a distribution may be what a network predicts, for all that names say."""
-    return isinstance(found, Distribution) and is_of_data(found) and not says_latent(*names)
+def may_be_predicted(found: Any, named: str | None, own: str) -> bool:
+    """Whether a distribution may be what a network predicts, for all that the name which it is returned under
+    and that of its module say.
+    """
+    if not isinstance(found, Distribution):
+        return False
+    if named is not None and role(named) is None and OUTPUT_WORDS & frozenset(words(named)):
+        return True
+    return is_of_data(found) and not says_latent(*([named] if named else []), own)

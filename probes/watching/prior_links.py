@@ -318,7 +318,7 @@ def _explains(used: str, mentioned: str) -> bool:
     ours, theirs = words(name), words(trunk)
     return (
         above == over
-        and theirs[0] == ours[0]
+        and ours[:1] == theirs[:1] != ()  # the model itself has no name
         and (subject(name) == subject(trunk) or set(theirs) <= set(ours))
     )
 

@@ -32,7 +32,7 @@ PICTURES = [
     ),
     *(f"torchvision.transforms.{part}" for part in ("functional", "v2", "v2.functional")),
     *(f"torchvision.datasets.{part}" for part in ("utils", "folder")),
-    *(f"torchvision.models.{part}" for part in ("resnet", "vision_transformer")),
+    *(f"torchvision.models.{part}" for part in ("resnet", "vision_transformer", "_api")),
 ]
 
 
@@ -78,6 +78,26 @@ def without_pictures(name: str) -> Any:
     finally:
         for stub in stubs:
             del sys.modules[stub]
+
+
+def part_of(name: str, **attributes: Any) -> Any:
+    """A module of a library whose packages ask for much that the module does not need: they are empty here,
+    but for `attributes` of the uppermost. Skips where the library is not installed.
+    """
+    above = name.split(".")[:-1]
+    if find_spec(above[0]) is None:
+        pytest.skip(f"{above[0]} is not installed")
+    for length in range(1, len(above) + 1):
+        path = ".".join(above[:length])
+        if path not in sys.modules:
+            spec = find_spec(path)
+            assert spec is not None, path
+            package = ModuleType(path)
+            package.__spec__, package.__path__ = spec, list(spec.submodule_search_locations or ())
+            sys.modules[path] = package
+    for attribute, value in attributes.items():
+        setattr(sys.modules[above[0]], attribute, value)
+    return without_pictures(name)
 
 
 @dataclass

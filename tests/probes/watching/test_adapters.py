@@ -3,6 +3,7 @@ torch.distributions.
 """
 
 import math
+from types import SimpleNamespace
 
 import foreign_models as foreign
 import networks
@@ -483,3 +484,27 @@ def test_a_neuron_of_levels_that_stand_side_by_side_too_is_of_one_layer(tmp_path
     run, found = record(PutTogether(apart=False), tmp_path / "whole")
     assert [part["source"] for part in found] == ["(the model itself)"]
     assert run.layers[0]["neurons"] == 5
+
+
+class Predictive(nn.Module):
+    """A last layer that returns what it predicts, a Gaussian, in a field of an object."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.body, self.name = nn.Linear(INPUTS, 2), name
+
+    def forward(self, x):
+        return SimpleNamespace(**{self.name: Normal(self.body(x), 0.5)})
+
+
+@pytest.mark.parametrize("name", ["predictive", "prediction", "y_pred", "forecast", "output"])
+def test_a_gaussian_that_is_returned_as_a_prediction_is_no_layer(tmp_path, name):
+    with pytest.warns(RuntimeWarning, match="a Normal, which may be what the model predicts"):
+        _, found = record(Predictive(name), tmp_path / "run")
+    assert found == []
+
+
+@pytest.mark.parametrize("name", ["z", "latent", "q_pred", "belief"])
+def test_a_gaussian_that_is_returned_otherwise_is_one(tmp_path, name):
+    _, found = record(Predictive(name), tmp_path / "run")
+    assert len(found) == 1

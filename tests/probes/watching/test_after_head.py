@@ -528,3 +528,25 @@ def test_a_scale_of_both_signs_is_read_by_its_size(tmp_path):
     assert (sd < 0).any()
     assert "σ = abs(stds)" in found["why"]
     assert_statistics(run.at(1), expected(mu, sd.abs()))
+
+
+class Normed(nn.Module):
+    """Heads, and norms of both that are named as heads are."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc21, self.fc22 = nn.Linear(INPUTS, NEURONS), nn.Linear(INPUTS, NEURONS)
+        self.mean_bn, self.logvar_bn = nn.BatchNorm1d(NEURONS), nn.BatchNorm1d(NEURONS)
+        self.decoder = nn.Linear(NEURONS, INPUTS)
+
+    def forward(self, x):
+        mu, log_var = self.mean_bn(self.fc21(x)), self.logvar_bn(self.fc22(x))
+        self.truth = mu.detach(), half(log_var).detach()
+        return self.decoder(mu + half(log_var) * noise(mu))
+
+
+def test_norms_that_are_named_as_the_heads_before_them_are_the_layer(tmp_path):
+    model = Normed()
+    run, found = record(model, tmp_path / "run")
+    assert [part["name"] for part in found] == ["mean_bn"]
+    assert_statistics(run.at(1), expected(*model.truth))

@@ -8,7 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from probes.watching.evidence import OF_UNIFORM_NOISE, applied, draws_gaussian, feature_axis, other_family
+from probes.watching.evidence import (
+    OF_UNIFORM_NOISE,
+    applied,
+    draws_gaussian,
+    feature_axis,
+    other_family,
+    shaped,
+)
 
 
 def convolved(x):
@@ -139,3 +146,23 @@ def test_a_class_that_draws_uniform_numbers_alone_draws_no_gaussian():
 
     assert other_family(Logistic) == OF_UNIFORM_NOISE
     assert other_family(Both) is None
+
+
+class Holds(nn.Module):
+    """Numbers that code uses as they are, or not."""
+
+    def __init__(self):
+        super().__init__()
+        self.plain, self.halved, self.both = (torch.zeros(2) for _ in range(3))
+
+    def made(self):
+        both = self.both
+        return self.plain * 2, (0.5 * self.halved).exp(), F.softplus(both).sqrt(), self.both.exp()
+
+
+@pytest.mark.parametrize(
+    ("name", "chains"),
+    [("plain", set()), ("halved", {("half", "exp")}), ("both", {("softplus",), ("exp",)}), ("absent", set())],
+)
+def test_what_code_does_with_what_a_module_holds(name, chains):
+    assert shaped(Holds, name) == chains

@@ -14,7 +14,7 @@ from torch import nn
 from probes.errors import RunError
 from probes.moments import Moments
 from probes.run import Run
-from probes.watching import statistics_buffer
+from probes.watching import finding, statistics_buffer
 from probes.watching.attaching import watch
 from probes.watching.finding import WatchError
 from probes.watching.observing import observe
@@ -229,3 +229,30 @@ def test_constant_means_are_no_evidence_of_one_layer(tmp_path):
             heads(rows())
         recording.step(0)
     assert [part["name"] for part in recording.found] == ["low.fc_mu", "high.fc_mu"]
+
+
+def test_what_goes_wrong_in_putting_layers_together_ends_no_training(tmp_path, monkeypatch):
+    """Whatever it is: an error of ours is said, and counted, and training goes on."""
+
+    def fails(*_):
+        raise IndexError("tuple index out of range")
+
+    monkeypatch.setattr(finding.Finder, "_link_priors", fails)
+    said = r"IndexError: tuple index out of range.*a fault of this package"
+    model = networks.ReturnsMuLogVar()
+    with watch(model, tmp_path / "run") as recording:
+        for step in range(3):
+            model(torch.randn(BATCH, INPUTS))
+            if step:
+                recording.step(step, loss=1.0)
+                continue
+            with pytest.warns(RuntimeWarning, match=said):
+                recording.step(step, loss=1.0)
+    run = Run(tmp_path / "run")
+    assert run.layers == []
+    assert len(run.scalars()) == 3
+    assert "IndexError" in run.config["watch"]["refused"][0]
+    with watch(model, tmp_path / "strict", strict=True) as strict:
+        model(torch.randn(BATCH, INPUTS))
+        with pytest.raises(WatchError, match=said):
+            strict.step(0)

@@ -412,3 +412,116 @@ def test_steps_of_a_flow_that_is_called_a_posterior_are_no_layers(tmp_path):
         with pytest.warns(RuntimeWarning, match="no posterior was found"):
             recording.step(0)
     assert recording.found == []
+
+
+class OnASphere(torch.distributions.Distribution):
+    """A distribution of somebody's own, one density for all coordinates."""
+
+    arg_constraints = {}
+    has_rsample = True
+
+    def __init__(self, loc):
+        self.loc = loc
+        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
+
+    def rsample(self, shape=()):
+        return self.loc + torch.randn(*shape, *self.loc.shape)
+
+    def log_prob(self, z):
+        return -(z - self.loc).square().sum(-1)
+
+
+class HeldPrior(nn.Module):
+    """Returns its posterior, and holds a prior's mean and log variance."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.encoder, self.body, self.kind = nn.Linear(X, 4), nn.Linear(4, X), kind
+        self._pz_mu, self._pz_logvar = nn.Parameter(torch.zeros(1, 4)), nn.Parameter(torch.ones(1, 4))
+
+    def forward(self, x):
+        q = self.kind(self.encoder(x))
+        return self.body(q.rsample()), q
+
+
+class AsItIsCalled(HeldPrior):
+    def sampled(self):
+        return self._pz_mu + (0.5 * self._pz_logvar).exp() * torch.randn(4)
+
+
+class Softened(HeldPrior):
+    def sampled(self):
+        return self._pz_mu + torch.nn.functional.softplus(self._pz_logvar) * torch.randn(4)
+
+
+def narrow(mean):
+    return torch.distributions.Normal(mean, 0.5)
+
+
+def test_a_held_priors_scale_is_what_code_makes_of_it(tmp_path):
+    torch.manual_seed(0)
+    x = torch.randn(BATCH, X)
+    run, found = trained(AsItIsCalled(narrow), tmp_path / "called", x)
+    assert found[0]["origins"]["prior"] == "named"
+    assert "kl" in run.at(2)
+    run, found = trained(Softened(narrow), tmp_path / "softened", x)
+    assert found[0]["origins"]["prior"] == "absent"
+    assert "_pz_mu" in found[0]["prior"] or "_pz_logvar" in found[0]["prior"]
+    assert "kl" not in run.at(2)
+
+
+def test_a_model_that_returns_a_density_beside_its_own_prior_trains_on(tmp_path):
+    """The model itself has no name, of which the prior's tensors could be told."""
+    run, found = trained(AsItIsCalled(OnASphere), tmp_path / "run", torch.randn(BATCH, X))
+    assert [part["family"] for part in found] == ["samples"]
+    assert "kl" not in run.at(2)
+
+
+class Level(nn.Module):
+    """Returns its prior first, under a name that one method gives it within a tuple of another."""
+
+    def __init__(self):
+        super().__init__()
+        self.before, self.after = nn.Linear(3, 8), nn.Linear(X, 8)
+
+    def draw(self, above, x):
+        (pm, ps), (qm, qs) = self.before(above).chunk(2, 1), self.after(x).chunk(2, 1)
+        prior = torch.distributions.Normal(pm, ps.exp())
+        posterior = torch.distributions.Normal(qm, qs.exp())
+        return posterior.rsample(), (prior, posterior)
+
+    def forward(self, above, x):
+        z, pair = self.draw(above, x)
+        return z, pair
+
+
+class Last(Level):
+    def __init__(self):
+        super().__init__()
+        self.before = nn.Linear(4, X)
+
+    def draw(self, above, x):
+        prior = torch.distributions.Normal(self.before(above), 1.0)
+        return prior.rsample(), (prior, None)
+
+
+class Blocks(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = Level(), Last()
+        self.start = nn.Parameter(torch.randn(1, 3))
+
+    def forward(self, x):
+        z, self.pair = self.first(self.start.expand(len(x), 3), x)
+        again, (likelihood, _) = self.last(z, x)
+        return again, {"output": likelihood}
+
+
+def test_a_pair_is_named_by_the_method_that_returns_it(tmp_path):
+    torch.manual_seed(0)
+    model = Blocks()
+    run, found = trained(model, tmp_path / "run", torch.randn(BATCH, X), steps=1)
+    assert [part["name"] for part in found] == ["first"]
+    prior, posterior = model.pair
+    kl = torch.distributions.kl_divergence(posterior, prior).mean(0)
+    np.testing.assert_allclose(run.at(0)["kl"], kl.detach(), rtol=1e-4, atol=1e-6)
