@@ -230,7 +230,7 @@ def compare(training: Training, folder: Path, model: Network, counted: Any, reco
             tolerance = 2e-2 if training.amp else 2e-5
             expected = block.expected(at[step][index], reader.layers[index]["latent_dim"])
             assert expected is not None, f"{step} {names[index]}: there was no batch of its size"
-            if not np.isfinite(expected).all():  # sigma has left what a float holds, its logarithm has not
+            if not (expected < 1e30).all():  # a training that has diverged: beyond what float32 sums hold
                 continue
             np.testing.assert_allclose(
                 found, expected, rtol=tolerance, atol=tolerance, err_msg=f"{step} {names[index]}"
