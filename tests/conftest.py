@@ -58,3 +58,8 @@ def pytest_collection_finish() -> None:
     """What is loaded by now stays, so that no full collection searches it again."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """What ends with the interpreter may be collected again: DuckDB lists what it takes for leaked."""
+    gc.unfreeze()
