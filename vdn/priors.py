@@ -43,6 +43,31 @@ class LocalKL(NamedTuple):
     phi: Tensor | None = None
 
 
+def gaussian_kl(mu: Tensor, sigma: Tensor, prior_mu: Tensor, prior_sigma: Tensor) -> Tensor:
+    """KL(Normal(mu, sigma^2) || Normal(prior_mu, prior_sigma^2)) in nats, element by element.
+
+    Parameters
+    ----------
+    mu, sigma
+        Posterior.
+    prior_mu, prior_sigma
+        Prior, broadcastable to it.
+
+    Returns
+    -------
+    Tensor
+        Of the common shape.
+
+    Notes
+    -----
+    1/2 (r^2 + v - ln v - 1) with r = (mu - m)/s and v = sigma^2/s^2 (Kingma & Welling 2014, appendix B, for m
+    = 0, s = 1).
+    """
+    ratio = sigma / prior_sigma
+    r = (mu - prior_mu) / prior_sigma
+    return 0.5 * (r * r + ratio * ratio - 1) - torch.log(ratio)
+
+
 def kl_floor(phi: Tensor) -> Tensor:
     """Least KL per latent dimension under a persistent prior, both posteriors following one law.
 

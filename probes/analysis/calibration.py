@@ -1,4 +1,4 @@
-"""Can the uncertainty be trusted: PIT and sharpness of the probe batch's forecasts over steps.
+"""Can the uncertainty be trusted: PIT, coverage and sharpness of the probe batch's forecasts over steps.
 
 Frames are `Run.predictions()`: step, input, horizon, y, mean, latent_variance, observation_variance, pit, and
 `block` where inputs share their time: inputs of different blocks are independent, without it all are.
@@ -9,13 +9,18 @@ how closely is measured in the batch, and forecasts that hang together as closel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtri
 
+from probes.experiments.estimates import risk_curve
+
 Floats = NDArray[np.float64]
+LEVELS = (0.5, 0.8, 0.95)
 BINS = 10
 BAND = 0.95  # share of the batches of a calibrated forecast that lie in a band everywhere
 REPEATS = 1000  # batches that are drawn for a band
@@ -80,6 +85,41 @@ def pit_histogram(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
     ]
     low, high = np.concatenate(bands).T if bands else np.zeros((2, 0))
     return table.assign(low=np.maximum(low, 0), high=high)
+
+
+def coverage_over_steps(predictions: pd.DataFrame, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
+    """Share of targets inside the central interval of each level, per step.
+
+    Parameters
+    ----------
+    predictions
+        Rows of `Run.predictions()`.
+    levels
+        Probabilities of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        step, level, coverage, and low, high: the shares of a calibrated forecast lie between them, at all
+        levels of a step at once, in 95 % of probe batches.
+
+    Notes
+    -----
+    Exact from the PIT: (1 - level)/2 <= F(y) <= (1 + level)/2.
+    """
+    wanted = np.asarray(levels, np.float64)
+    edges = np.unique(np.concatenate([[0, 1], (1 - wanted) / 2, (1 + wanted) / 2]))
+    centres = (edges[1:] + edges[:-1]) / 2
+    inside = np.abs(centres - 0.5) <= wanted[:, None] / 2  # (levels, parts)
+    rows = []
+    for step, part in predictions.groupby("step", sort=True):
+        values = part["pit"].to_numpy(np.float64)
+        distance = np.abs(values[np.isfinite(values)] - 0.5)
+        low, high = simultaneous_band(null_shares(part, edges) @ inside.T, wanted)
+        for level, bottom, top in zip(wanted, low, high, strict=True):
+            share = float((distance <= level / 2).mean()) if len(distance) else np.nan
+            rows.append((step, float(level), share, max(float(bottom), 0.0), min(float(top), 1.0)))
+    return pd.DataFrame(rows, columns=["step", "level", "coverage", "low", "high"])
 
 
 def simultaneous_band(simulated: Floats, centre: Floats) -> tuple[Floats, Floats]:
@@ -203,3 +243,38 @@ def sharpness_over_steps(predictions: pd.DataFrame) -> pd.DataFrame:
         observation = part["observation_variance"].to_numpy(np.float64)
         rows.append((step, latent.mean(), observation.mean(), np.sqrt(latent + observation).mean()))
     return pd.DataFrame(rows, columns=["step", "latent", "observation", "sd"])
+
+
+def risk_coverage_over_steps(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Squared error of the probe inputs kept, as the most uncertain are dropped, per step.
+
+    Parameters
+    ----------
+    predictions
+        Rows of `Run.predictions()`.
+
+    Returns
+    -------
+    DataFrame
+        step, uncertainty ("latent variance" or "output variance", that of the observation, each averaged over
+        an input's horizons), coverage, risk.
+    """
+    rows = []
+    for step, part in predictions.groupby("step", sort=True):
+        squared = (part["y"] - part["mean"]) ** 2
+        of_input = (
+            part.assign(error=squared)
+            .groupby("input")[["error", "latent_variance", "observation_variance"]]
+            .mean()
+        )
+        for name, column in (
+            ("latent variance", "latent_variance"),
+            ("output variance", "observation_variance"),
+        ):
+            coverage, risk = risk_curve(of_input["error"], of_input[column])
+            rows.append(pd.DataFrame({"step": step, "uncertainty": name, "coverage": coverage, "risk": risk}))
+    return (
+        pd.concat(rows, ignore_index=True)
+        if rows
+        else pd.DataFrame(columns=["step", "uncertainty", "coverage", "risk"])
+    )

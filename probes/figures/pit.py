@@ -58,3 +58,38 @@ def pit_histogram(histogram: pd.DataFrame, step: int) -> go.Figure:
         " calibrated forecast keep to in 95 % of batches"
     )
     return figure.finish(280, alt, showlegend=False, hovermode="closest", margin={"t": 16})
+
+
+def coverage_over_steps(
+    coverage: pd.DataFrame, *, step: int | None = None, axis: style.StepAxis = "linear"
+) -> go.Figure:
+    """Share of targets inside each central predictive interval over steps.
+
+    Parameters
+    ----------
+    coverage : DataFrame
+        As `probes.analysis.calibration.coverage_over_steps` gives it.
+    step : int, optional
+        The cursor.
+    axis : {"linear", "log"} or Clock
+        Of the steps.
+
+    Returns
+    -------
+    go.Figure
+        Dotted: the level itself. Shaded: where a calibrated forecast's shares lie, at all levels of a step at
+        once, in 95 % of probe batches.
+    """
+    figure = FigureBuilder()
+    for color, (level, rows) in zip(palette.OKABE_ITO, coverage.groupby("level", sort=True), strict=False):
+        at = style.along(axis, rows["step"])
+        figure.band(at, rows["low"], rows["high"], color=palette.translucent(color, 0.12))
+        figure.line(
+            at, rows["coverage"], f"{100 * float(str(level)):.0f} % interval", color=color, width=1.75,
+            mode="lines+markers", marker={"size": 5},
+        )  # fmt: skip
+        figure.add_hline(float(str(level)), {"color": color, "width": 1, "dash": "dot"})
+    figure.update_yaxes(title="coverage (share of targets)", range=[0, 1.02], tickformat=".0%")
+    figure.step_axis(axis, step)
+    alt = "Coverage of central predictive intervals over steps, with the bands of a calibrated forecast"
+    return figure.finish(280, alt)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import integrate, stats
 from torch.distributions import Normal, kl_divergence
 
 from vdn.priors import (
@@ -10,6 +11,7 @@ from vdn.priors import (
     StandardNormalPrior,
     ar_penalty,
     ar_sigma_from_band,
+    gaussian_kl,
     kl_floor,
 )
 
@@ -22,6 +24,19 @@ def posterior():
     mu = torch.randn(SHAPE, dtype=torch.float64, generator=generator)
     log_sigma = 0.5 * torch.randn(SHAPE, dtype=torch.float64, generator=generator)
     return mu, log_sigma.exp(), log_sigma
+
+
+def test_gaussian_kl_is_torchs(posterior):
+    mu, sigma, _ = posterior
+    m, s = torch.tensor(0.3, dtype=torch.float64), torch.tensor(1.7, dtype=torch.float64)
+    torch.testing.assert_close(gaussian_kl(mu, sigma, m, s), kl_divergence(Normal(mu, sigma), Normal(m, s)))
+
+
+def test_gaussian_kl_by_quadrature():
+    q, p = stats.norm(0.7, 0.4), stats.norm(-0.2, 1.3)
+    exact, _ = integrate.quad(lambda z: q.pdf(z) * (q.logpdf(z) - p.logpdf(z)), -5, 6)
+    one = [torch.tensor(value, dtype=torch.float64) for value in (0.7, 0.4, -0.2, 1.3)]
+    assert gaussian_kl(*one).item() == pytest.approx(exact, abs=1e-10)
 
 
 def test_standard_prior_sums_over_dimensions(posterior):

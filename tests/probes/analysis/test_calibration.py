@@ -51,7 +51,7 @@ def test_all_bins_and_levels_of_a_calibrated_forecast_lie_in_their_bands_in_95_o
     horizons, inputs
 ):
     draw = np.random.default_rng(1)
-    left_bins, repeats = 0, 150
+    left_bins, left_levels, repeats = 0, 0, 150
     for _ in range(repeats):
         noise = draw.normal(size=(inputs, 5))
         if horizons == "one":
@@ -61,8 +61,10 @@ def test_all_bins_and_levels_of_a_calibrated_forecast_lie_in_their_bands_in_95_o
                 noise[:, horizon] = 0.9 * noise[:, horizon - 1] + np.sqrt(0.19) * noise[:, horizon]
         table = batch(stats.norm.cdf(noise))
         left_bins += outside(calibration.pit_histogram(table), "density")
+        left_levels += outside(calibration.coverage_over_steps(table), "coverage")
     # measured over 500 batches: 3 to 7 %; as it was, 28 % where horizons are one and 0 % where independent
     assert 0 < left_bins / repeats < 0.13
+    assert 0 < left_levels / repeats < 0.13
 
 
 def test_inputs_of_one_block_count_for_as_many_as_they_differ():
@@ -107,10 +109,19 @@ def test_missing_and_few_numbers_give_no_verdict_and_no_warning():
     assert not outside(calibration.pit_histogram(table.iloc[:-7]), "density")
     none = table.assign(pit=np.nan)
     assert calibration.pit_histogram(none)[["density", "low", "high"]].isna().all(axis=None)
+    assert calibration.coverage_over_steps(none)[["coverage", "low", "high"]].isna().all(axis=None)
     for few in (table[table["input"] == 0], table[table["input"] < 2], table.assign(pit=0.5)):
         frame = calibration.pit_histogram(few)
         assert np.isfinite(frame[["low", "high"]]).all(axis=None)
     assert not outside(calibration.pit_histogram(table[table["input"] == 0]), "density")
+
+
+def test_coverage_of_a_calibrated_and_a_wide_forecast():
+    frame = calibration.coverage_over_steps(pd.concat([forecasts(0), forecasts(5, width=3)]))
+    calibrated = frame[frame["step"] == 0]
+    assert not outside(calibrated, "coverage")
+    assert outside(frame[frame["step"] == 5], "coverage")
+    assert (frame[frame["step"] == 5]["coverage"] > frame[frame["step"] == 5]["level"]).all()
 
 
 def test_sharpness_splits_the_variance():
@@ -121,5 +132,10 @@ def test_sharpness_splits_the_variance():
     )
 
 
-def test_no_forecasts_have_no_histogram():
+def test_dropping_the_uncertain_lowers_the_error_where_uncertainty_knows():
+    frame = calibration.risk_coverage_over_steps(forecasts(1))
+    for name in ("latent variance", "output variance"):
+        part = frame[frame["uncertainty"] == name]
+        assert part["risk"].iloc[99] < 0.4 * part["risk"].iloc[-1]
+    assert calibration.risk_coverage_over_steps(forecasts(1).iloc[:0]).empty
     assert calibration.pit_histogram(forecasts(1).iloc[:0]).empty

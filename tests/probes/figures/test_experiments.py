@@ -182,6 +182,9 @@ def test_risk_curves_say_their_area_and_the_chance_line_is_the_mean_error():
     assert 1 < high < 1.2
     with pytest.raises(ValueError, match="there are crps"):
         risk_coverage.risk_coverage(curves, pd.DataFrame(columns), "mse")
+    steps = pd.concat(curves.drop(columns="error").assign(step=step) for step in (1, 10))
+    over = titled(risk_coverage.risk_coverage_over_steps(steps, step=1, axis="log"))
+    np.testing.assert_allclose(over.data[0].y, [0.505, 0.505], rtol=1e-6)
 
 
 def test_a_rollout_has_its_bands_the_truth_and_the_cursor():
@@ -247,6 +250,23 @@ def test_a_pit_histogram_has_its_bars_and_the_band_of_calibration():
     np.testing.assert_allclose([*low.y, *high.y], [0.7] * 10 + [1.3] * 10, rtol=1e-6)
     with pytest.raises(ValueError, match=r"the steps are \[7\]"):
         pit.pit_histogram(table, 8)
+
+
+def test_coverage_stands_beside_its_level():
+    table = pd.DataFrame(
+        {
+            "step": [1, 2, 1, 2],
+            "level": [0.5, 0.5, 0.8, 0.8],
+            "coverage": [0.4, 0.5, 0.7, 0.8],
+            "low": [0.3, 0.3, 0.6, 0.6],
+            "high": [0.7, 0.7, 0.9, 0.9],
+        }
+    )
+    figure = titled(pit.coverage_over_steps(table, step=2))
+    assert [trace.name for trace in figure.data if trace.name] == ["50 % interval", "80 % interval"]
+    np.testing.assert_allclose(figure.data[4].y, 0.9, rtol=1e-6)
+    np.testing.assert_allclose(figure.data[5].y, [0.7, 0.8], rtol=1e-6)
+    assert {shape.y0 for shape in figure.layout.shapes} >= {0.5, 0.8}
 
 
 def test_autocorrelation_has_the_priors_decay_and_the_band_of_no_memory():
