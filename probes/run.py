@@ -185,9 +185,11 @@ class Run:
         written once, tells these apart.
         """
         lock = self._listing.stamp(LOCK_FILE)  # a copy may have none
-        lasting = {key: self.manifest.get(key) for key in _LASTING}
-        text = json.dumps([self.path, lock, lasting], sort_keys=True)
+        text = json.dumps([self.path, lock, self._lasting()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _lasting(self) -> dict[str, Any]:
+        return {key: self.manifest.get(key) for key in _LASTING}
 
     @property
     @_reading
@@ -242,7 +244,7 @@ class Run:
             before = self._seen_contents
             self.manifest = manifest.read(self.storage)
             self._list()
-            if self.identity != before[0]:  # resumed: files of the same names may hold other rows
+            if self._lasting() != before[0]:  # resumed: files of the same names may hold other rows
                 self._begin()
                 self._list()
             self._seen_contents = self._contents()
@@ -316,7 +318,7 @@ class Run:
         A heartbeat alone is nothing new.
         """
         rows = [table.segments for table in self._tables.values()]
-        return self.identity, self.status, self._levels.raw.segments, rows
+        return self._lasting(), self.status, self._levels.raw.segments, rows
 
     def layer_index(self, layer: int | str) -> int:
         """Index of a layer.

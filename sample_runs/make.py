@@ -59,7 +59,6 @@ TUNED = {
     "prior": "autoregressive",
     "thermostat": True,
 }
-CONTROLLED = ("informed", "persistent")
 # Modules of examples/ by the names, or how the names begin, of the runs that their `main` writes.
 EXAMPLES = {
     "pyro": "pyro_guides",
@@ -169,12 +168,8 @@ def make(name: str) -> None:
 
 
 def keep_best(folder: Path) -> None:
-    """Of the weights those that experiments use, none of control's runs: nobody goes on with these
-    trainings.
-    """
-    if folder.name in CONTROLLED:
-        shutil.rmtree(folder / "checkpoints")
-    elif (folder / "checkpoints" / "best.pt").exists():
+    """Of the weights those that experiments and `load_run` use: nobody goes on with these trainings."""
+    if (folder / "checkpoints" / "best.pt").exists():
         (folder / "checkpoints" / "last.pt").unlink()
 
 

@@ -102,7 +102,7 @@ class Background:
         self._thread.start()
 
     def check_open(self) -> None:
-        """Raise RecorderError when closed."""
+        """Raise RecorderError when closed, or when the thread has died."""
         if self._forgotten:
             raise RecorderError(
                 f"the recorder of {self.writer.folder} belongs to the process that this one was forked from:"
@@ -112,6 +112,7 @@ class Background:
             raise RecorderError(
                 f"the recorder of {self.writer.folder} is closed: use Recorder.resume(path, step) to go on"
             )
+        self._check_alive()
 
     def tell(self) -> None:
         """Raise RecorderError when writing has failed since the last call (`strict`); what a call has handed
@@ -267,10 +268,7 @@ class Background:
 
     def _raise_error(self) -> None:
         """Hand a failure of the background thread to the training thread, once."""
-        if not self._closing and not self._thread.is_alive():
-            raise RecorderError(
-                f"the writer of {self.writer.folder} has died; what was recorded since its last flush is lost"
-            )
+        self._check_alive()
         if self._error is None:
             return
         error, self._error = self._error, None
@@ -286,3 +284,9 @@ class Background:
             if not self._closing:
                 message += "; when the buffer is full new rows are dropped and counted"
             warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+    def _check_alive(self) -> None:
+        if not self._closing and not self._thread.is_alive():
+            raise RecorderError(
+                f"the writer of {self.writer.folder} has died; what was recorded since its last flush is lost"
+            )
