@@ -108,6 +108,7 @@ RUNS = {
     },
     "persistent": {  # each group is asked to remember more than the one before, all to tell as much
         **TUNED,
+        "record_every": 90,
         "phi": "0.0,0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9",
         "c_min": "0.2",
         "c_max": "0.2",
@@ -168,8 +169,12 @@ def make(name: str) -> None:
 
 
 def keep_best(folder: Path) -> None:
-    """Of the weights those that experiments and `load_run` use: nobody goes on with these trainings."""
-    if (folder / "checkpoints" / "best.pt").exists():
+    """Of the weights those that experiments and `load_run` use, none of `informed`, which shows what needs
+    none: nobody goes on with these trainings, and all runs together are small.
+    """
+    if folder.name == "informed":
+        shutil.rmtree(folder / "checkpoints")
+    elif (folder / "checkpoints" / "best.pt").exists():
         (folder / "checkpoints" / "last.pt").unlink()
 
 
