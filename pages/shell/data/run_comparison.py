@@ -45,7 +45,8 @@ def score_title(name: str) -> str:
     split, _, own = name.partition("/")
     known = SCORES.get(own)
     if known:
-        return f"{split} {known.title}"
+        word = known.title if known.title[:2].isupper() else known.title[:1].lower() + known.title[1:]
+        return f"{split} {word}"
     words, _, number = own.replace("_", " ").rpartition(" ")
     return f"{split} {f'{words}, layer {number}' if words == 'living share' else own.replace('_', ' ')}"
 

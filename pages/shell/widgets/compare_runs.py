@@ -110,7 +110,7 @@ def _scores(contexts: Mapping[str, runs.RunContext], reference: str) -> None:
             st.dataframe(
                 frame, hide_index=True, height="content" if len(frame) <= 12 else 420, placeholder="–",
                 key="compared_scores", alt="Last scores of the runs, with differences to the first",
-                column_config={"score": column.TextColumn("score", pinned=True, width=205), **numbers},
+                column_config={"score": column.TextColumn("score", pinned=True, width=270), **numbers},
             )  # fmt: skip
             if len({_data_of(context) for context in contexts.values()}) > 1:
                 st.warning("These runs were not scored on the same data: their differences rank nothing.")
