@@ -18,6 +18,7 @@ MISSING = [name for name in ("daft", "ray", "submitit") if not find_spec(name)]
 os.environ |= {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_raylet_start_wait_time_s": "300",  # 30 s are too few for a node on a machine that is busy
     "OMP_NUM_THREADS": "1",
 }
 os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
