@@ -164,7 +164,7 @@ def _half_life_cards(context: RunContext, step: int, slope: float) -> list[dict[
         measured = np.concatenate(values)
         longer = int(np.isnan(measured).sum())
         middle = probe_statistics.median_half_life(measured)
-        note = f"median; {longer} of {len(measured)} beyond the sequence" if longer else "median neuron"
+        note = f"median; {longer} of {len(measured)} not reached" if longer else "median neuron"
         items.append(
             _card(STATISTICS["measured_half_life"].label, middle, "t", note,
                   STATISTICS["measured_half_life"].caveat)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -403,18 +404,19 @@ def most_telling(table: pd.DataFrame, found: Mapping[int, Path], length: int) ->
     """
     begin = min(CONTEXT, length // 4)
     surprise = table["nll"].reindex(range(length)).to_numpy(float) if "nll" in table else np.zeros(0)
-    for course in (surprise, *_totals(found)):
+    for course in chain((surprise,), _totals(found)):
         if np.isfinite(course[begin:]).any():
             return begin + int(np.nanargmax(course[begin:]))
     return 0
 
 
-def _totals(found: Mapping[int, Path]) -> list[np.ndarray]:
-    """(T,) each: the KL of all neurons in nats, and how far all of them moved from the position before: of
-    classes the change of their probabilities, of others of m in sds of the belief, of codes whether another
-    one was picked.
+def _totals(found: Mapping[int, Path]) -> Iterator[np.ndarray]:
+    """(T,) each, as it is asked for: the KL of all neurons in nats, and how far all of them moved from the
+    position before: of classes the change of their probabilities, of others of m in sds of the belief, of
+    codes whether another one was picked.
     """
-    paid = [path.kl.sum(1) for path in found.values() if path.has("kl")]
+    if paid := [path.kl.sum(1) for path in found.values() if path.has("kl")]:
+        yield np.sum(paid, axis=0)
     moved = []
     for path in found.values():
         change = np.abs(np.diff(path.m, axis=0, prepend=path.m[:1]))
@@ -423,7 +425,8 @@ def _totals(found: Mapping[int, Path]) -> list[np.ndarray]:
         elif not path.of_codes:
             change = change / np.sqrt(np.maximum(path.V, TINY))
         moved.append(np.nan_to_num(change).sum(1))
-    return [np.asarray(np.sum(one, axis=0)) for one in (paid, moved) if one]
+    if moved:
+        yield np.sum(moved, axis=0)
 
 
 def second_surprise(

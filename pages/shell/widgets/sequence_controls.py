@@ -54,12 +54,14 @@ def sort(memory: pd.DataFrame) -> str:
 
 def position(length: int, table: pd.DataFrame, found: dict[int, data.Path]) -> int:
     """The position that is looked at, `t` in the URL; the most telling one by default."""
-    asked, first = url.get("t"), data.most_telling(table, found, length)
-    if asked is not None and not (asked.isdecimal() and int(asked) < length):
+    asked = url.get("t")
+    if asked is not None and asked.isdecimal() and int(asked) < length:
+        return int(asked)
+    first = data.most_telling(table, found, length)
+    if asked is not None:
         url.unknown("position", asked, f"position {first}")
         url.put("t", None)
-        asked = None
-    return int(asked) if asked is not None else first
+    return first
 
 
 def feature(names: Sequence[str], first: str) -> str:
