@@ -83,7 +83,7 @@ GROUPS = {
         "probes/regimes.py", ("tests/probes/test_settling.py", "tests/probes/log/test_row_regimes.py")
     ),
     "families": Group("probes/families/*.py", ("tests/probes/families", OF_FAMILIES)),
-    "recorder": Group("probes/recorder.py", ("tests/probes/test_run.py",)),
+    "recorder": Group("probes/recorder.py", ("tests/probes/run",)),
     "log": Group("probes/log/*.py", ("tests/probes/test_recorder.py",)),
     "control": Group("*/control.py", ("tests/vdn/test_controller.py",)),
     "url": Group("pages/shell/session/url.py", ("tests/pages/shell/session",)),
