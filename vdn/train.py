@@ -31,20 +31,12 @@ from probes.spool import spool_folder
 from probes.storage import is_store, local_folder, open_folder
 from vdn import ranks
 from vdn.answers import Answers
+from vdn.baselines import baselines
 from vdn.config import Config, ConfigError, command_words, from_dict
 from vdn.data import DATA_FILE, Batch, identity, load, say_what_was_read
-from vdn.evaluate import (
-    accumulate,
-    baselines,
-    evaluate,
-    find_twin,
-    living_share,
-    network_scores,
-    new_pool,
-    scores,
-    series_count,
-)
+from vdn.evaluate import evaluate, find_twin, network_scores, scores
 from vdn.generation import CONTINUED, NAME, TRAJECTORIES, beginning, continuation_tables
+from vdn.pools import accumulate, living_share, new_pool, series_count
 from vdn.probe_batch import ProbeBatch, fit_probe_batch
 from vdn.records import DataError
 from vdn.sequence import SequenceOutput
