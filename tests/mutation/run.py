@@ -86,6 +86,7 @@ GROUPS = {
     "recorder": Group("probes/recorder/*.py", ("tests/probes/run",)),
     "log": Group("probes/log/*.py", ("tests/probes/recorder",)),
     "control": Group("*/control.py", ("tests/vdn/test_controller.py",)),
+    "set_points": Group("vdn/set_points.py", ("tests/vdn/test_controller.py",)),
     "url": Group("pages/shell/session/url.py", ("tests/pages/shell/session",)),
 }
 
