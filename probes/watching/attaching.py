@@ -43,7 +43,7 @@ from probes.watching.hooks import EVALUATED, CompiledError
 from probes.watching.in_the_loop import InTheLoop, OnAlert
 from probes.watching.observing import RECEIVERS
 from probes.watching.pooling import Pool, Reading
-from probes.watching.posterior_source import FoundLayer, NotReadable
+from probes.watching.posterior_source import FoundLayer
 from probes.watching.probing import of_inputs, parameters_of_inputs, untouched
 from probes.watching.ranked_buffer import RankedBuffer
 from probes.watching.ranks import Meeting, Ranks, RanksLostError, is_together
@@ -61,6 +61,7 @@ from probes.watching.shares import (
 )
 from probes.watching.stated import PartError, PartSpec, PriorSpec
 from probes.watching.statistics_buffer import BUFFERED_STEPS, Mirror, StatisticsBuffer
+from probes.watching.tensors import NotReadable
 
 logger = logging.getLogger("probes.watch")
 

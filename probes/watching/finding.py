@@ -46,6 +46,7 @@ from probes.watching.family_sources import (
     without_any_prior,
 )
 from probes.watching.family_sources import settle as settle_source
+from probes.watching.gaussians import prior_tensors
 from probes.watching.graph_uses import OF_BITS, OF_CLASSES, halved, made_with, uses_of_candidates
 from probes.watching.hooks import (
     COMPILED,
@@ -67,36 +68,28 @@ from probes.watching.hooks import (
     passed_over,
     without_gradients,
 )
+from probes.watching.layouts import Observed, positions_of
 from probes.watching.made import Families
 from probes.watching.makers import Makers
 from probes.watching.naming import Role, describe, not_latent, role
 from probes.watching.own_priors import is_in_flow, prior_above
 from probes.watching.pooling import Reading
 from probes.watching.posterior_source import (
-    DISTRIBUTION,
     RANK_DISTRIBUTION,
     RANK_GUESS,
     RANK_NAMED,
     RANK_OBSERVED,
-    SHARDED,
-    SINGLE,
-    TABLE,
-    NoRows,
-    NotReadable,
-    Observed,
     PosteriorSource,
     Prior,
     PriorFunction,
-    Slot,
     Taken,
     UnknownPrior,
-    positions_of,
-    prior_tensors,
 )
 from probes.watching.predictions import MAY_BE_PREDICTED
 from probes.watching.prior_links import Kept, PriorLinks, Waiting
 from probes.watching.quantisers import find_codes
 from probes.watching.shares import VIEWED, Placed, digest, digest_of_rows, placed
+from probes.watching.slots import DISTRIBUTION, SINGLE, Slot
 from probes.watching.stated import (
     GRAMMAR,
     PartError,
@@ -106,6 +99,7 @@ from probes.watching.stated import (
     stated_prior,
     with_prior,
 )
+from probes.watching.tensors import NoRows, NotReadable
 
 Seen = tuple[str, Reading | Exception]
 """Name of a layer, or path of a module, and what it computed or why that cannot be read."""
@@ -143,6 +137,14 @@ SEVERAL_WAYS = (
 HALVES = "could be mu | log_var"
 LIKELY = re.compile(r"post|quant|enc|latent|(^|_)z(_|$|[0-9])|z_|_z")
 TABLE_SEEN = "{path!r} returns Gaussians that no input makes: they may be the components of one"
+SHARDED = (
+    "its neurons are sharded over devices, and here is a part of them: gather them first (full_tensor(), or"
+    " an output layout of Replicate()), or watch before the model is parallelised"
+)
+TABLE = (
+    "a table of parameters, which no input makes: the components of a prior, or a row for each item; name it"
+    " by hand if it is a posterior of the rows at hand"
+)
 UNEVEN = "outputs have no partner, since posterior and prior were not computed equally often by"
 COMPARED = 64  # calls of the first step that are compared with those of other processes, at most
 OF_A_PRIOR = "what a prior has put out"
