@@ -35,10 +35,11 @@ from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.spool import Spool
 from probes.storage import is_store, local_folder
+from probes.watching.candidates import Candidate
 from probes.watching.decoding import decoded_layers
 from probes.watching.family_pools import BY_MOMENTS, AnyPool, CodePool, FamilyPool, Summed
 from probes.watching.family_readings import AnyObserved, FamilyObserved
-from probes.watching.finding import Candidate, Finder, Seen, WatchError
+from probes.watching.finding import Finder, Seen, WatchError
 from probes.watching.hooks import EVALUATED, CompiledError
 from probes.watching.in_the_loop import InTheLoop, OnAlert
 from probes.watching.observing import RECEIVERS

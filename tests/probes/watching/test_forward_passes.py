@@ -143,7 +143,7 @@ def test_means_that_are_computed_alone_are_not_kept(tmp_path):
         recording.step(0)
         for _ in range(500):
             model.fc_mu(rows())
-        pair = next(iter(recording._finder._pairs.values()))
+        pair = next(iter(recording._finder._hooks.pairs.values()))
         assert sum(map(len, pair._waiting.queues)) <= 64
 
 
