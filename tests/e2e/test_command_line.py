@@ -76,7 +76,7 @@ def test_a_first_start_on_a_terminal_does_not_wait_for_an_address() -> None:
 
 
 def test_probes_ui_serves_from_any_folder(runs: Path, tmp_path: Path) -> None:
-    """Options of the command, of Streamlit and of the dashboard arrive where they belong; Ctrl-C is no error."""
+    """Options of the command, Streamlit's and the dashboard's arrive; Ctrl-C is no error."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
