@@ -238,6 +238,7 @@ def test_priors_of_robomimic(tmp_path, kind):
         family = "categorical" if "logit" in params else "gaussian"
         assert read.found[name]["family"] == family, name
         assert "logit" in params or moments_are(read, name, expected), name
+    assert len(read.layers) <= 1
     assert read.layers or nothing(read)
 
 
