@@ -67,6 +67,9 @@ def test_action_chunks_of_lerobot(tmp_path, monkeypatch):
     assert len(read.layers) <= 1
     assert read.layers or nothing(read)
 
+    said = train(model, tmp_path / "said", loss, parts={"vae_encoder_latent_output_proj": "mu | log_var"})
+    assert said.kl() == pytest.approx(standard(last["mu"], last["sigma"]), rel=1e-4)
+
 
 @pytest.mark.parametrize("kind", ["ResidualVectorQuantizer", "SplitResidualVectorQuantizer"])
 def test_codes_of_moshi(tmp_path, kind):

@@ -24,6 +24,7 @@ from torch.distributions import (
 from torch.nn import functional as F
 from training import Reading, between, nothing, outputs, part_of, standard, train, verdict
 
+from probes import Part
 from probes.run import Run
 
 B, X, Z = 16, 12, 4
@@ -241,6 +242,10 @@ def test_priors_of_robomimic(tmp_path, kind):
     assert len(read.layers) <= 1
     assert read.layers or nothing(read)
 
+    if kind == "standard":
+        said = train(model, tmp_path / "said", loss, priors={"nets.encoder": (0.0, 1.0)})
+        assert said.kl() == pytest.approx(last["kl_loss"].item(), rel=1e-3)
+
 
 def test_world_model_of_mbrl(tmp_path):
     """PlaNet: posterior and prior are sequences of layers whose last puts mean and standard deviation into
@@ -276,6 +281,10 @@ def test_world_model_of_mbrl(tmp_path):
         assert verdict(read, name, [between(q, p)]) in ("right", "absent"), name
         assert moments_are(read, name, expected), name
     assert read.layers or nothing(read)
+
+    parts = {"posterior_transition_model": Part("mu | sigma", prior="unknown")}
+    said = train(model, tmp_path / "said", loss, parts=parts)
+    assert moments_are(said, next(iter(said.layers)), {"mean": (last["q"].loc.mean((0, 1)),)})
 
 
 @pytest.mark.parametrize("propagation", [None, "expectation"])
@@ -623,6 +632,12 @@ def test_weights_of_pyvarinf(tmp_path):
         assert verdict(read, name, right[place][-2:]) in ("right", "absent"), name
         assert moments_are(read, name, units(mean.mean(1), sigma.square().mean(1), (0.0, width)), 0.02), name
     assert read.layers or nothing(read)
+
+    priors = {"0_weight*": (0.0, X**-0.5), "2_weight*": (0.0, 6**-0.5)}
+    said = train(model, tmp_path / "said", loss, priors=priors)
+    note()
+    for name in said.layers:
+        assert verdict(said, name, right[name[0]][-2:]) == "right", name
 
 
 def test_causal_flow_of_causalflows(tmp_path):
