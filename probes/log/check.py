@@ -22,8 +22,16 @@ from probes.families import family_of
 from probes.families.gaussian import Gaussian
 from probes.log import columns as log_columns
 from probes.log import manifest, neuron_summary, opening, posterior_rows, rows
-from probes.log.blocks import CODES, KEPT_MANTISSA_BITS, ColumnBlock, buckets_at, filled, neuron_groups
-from probes.log.compaction import pyramid_name, stack_neurons
+from probes.log.blocks import (
+    CODES,
+    KEPT_MANTISSA_BITS,
+    ColumnBlock,
+    buckets_at,
+    filled,
+    neuron_groups,
+    pyramid_name,
+)
+from probes.log.compaction import stack_neurons
 from probes.log.grid import GridFile, schema_fault
 from probes.log.segments import Segment, list_segments, listed_anew, uncovered
 from probes.log.summaries import COUNTS, summarise
