@@ -94,7 +94,7 @@ RECIPES: dict[str, list[Insert | Append | Commands]] = {
     "An adapter": [
         Insert("probes/watching/naming.py", '}\n"""How a scale may be written'),
         Insert("probes/watching/naming.py", '    ("log", "sigma", "2"): "log_var",'),
-        Insert("probes/watching/posterior_source.py", '        if self.form == "var":'),
+        Insert("probes/watching/slots.py", '        if self.form == "var":'),
         Append("tests/probes/networks.py"),
         Insert("tests/probes/watching/test_adapters.py", "        (networks.ReturnsMuLogVar, lambda"),
         Insert("probes/watching/adapters.py", "ADAPTERS: tuple"),
