@@ -339,11 +339,12 @@ def _summary_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Findi
         found = expected.index.isin(stored.index)
         missing += int((~found).sum())
         expected = expected[found]
+        mine = stored.loc[expected.index]
         for name in expected.columns if len(expected) else ():
             if name not in stored.columns:
                 yield Finding("error", "layers", f"lacks the column {name}")
                 return
-            if not _all_close(expected[name], stored.loc[expected.index, name], tolerance):
+            if not _all_close(expected[name], mine[name], tolerance):
                 yield Finding("error", "layers", f"{name} differs from the rows of neurons/{segment.name}")
     if missing and manifest.status(state) != "running":
         yield Finding(
