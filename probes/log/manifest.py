@@ -34,6 +34,7 @@ MISSED_ROUNDS = 3
 """In a store, where a mirror rewrites the manifest every `mirror_seconds`, so many rounds more."""
 SPARKLINE_POINTS = 32
 SPARKLINES = 12
+LOOKED_INTO = 20  # folders, for runs, where a folder of runs was named instead of one of them
 """Series of a manifest that get a sparkline, in order of appearance: a catalog of 1,000 runs stays small."""
 FINAL_STATUSES: tuple[FinalStatus, ...] = get_args(FinalStatus)
 _PACKAGES = ("numpy", "pyarrow", "pandas", "torch")
@@ -241,7 +242,24 @@ def read(storage: Storage, folder: str = "") -> dict[str, Any]:
     try:
         return checked(read_json(f"{folder}/{FILE}" if folder else FILE, storage), where)
     except FileNotFoundError as error:
-        raise RunError(f"{where} holds no run: there is no {FILE} in it") from error
+        raise RunError(
+            f"{where} holds no run: there is no {FILE} in it{_held_instead(storage, folder)}"
+        ) from error
+
+
+def _held_instead(storage: Storage, folder: str) -> str:
+    """What a folder without a manifest holds, where looking costs no requests: nothing, or runs."""
+    if storage.remote:
+        return ""
+    try:
+        entries = storage.entries(folder)
+        folders = [f"{folder}/{entry.name}" if folder else entry.name for entry in entries if entry.is_folder]
+        runs = [inner for inner in folders[:LOOKED_INTO] if FILE in storage.names(inner)]
+    except RunError:  # a link, or nobody may read it: the manifest is missing all the same
+        return ""
+    if not entries:
+        return ", it is empty or not there"
+    return f"; it is a folder of runs: name one of them, such as {storage.address(runs[0])}" if runs else ""
 
 
 def status(manifest: dict[str, Any]) -> Status:

@@ -164,7 +164,7 @@ class Recorder(NeuronsRecorder):
             flush_seconds, flush_steps, flush_bytes, when_full, strict, every, geometric, max_gb
         )
         schedule = Schedule(settings.every, settings.geometric)
-        kept = arguments.whole_number(step, "resume: step", least=-1)
+        kept = arguments.whole_number(step, "resume, the last step to keep,", least=-1)
         spool = _spool(path)
         folder = local_folder(path) if spool is None else spool.folder
         if spool is not None:

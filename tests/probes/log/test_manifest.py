@@ -127,6 +127,15 @@ def test_a_newer_minor_version_is_read_and_its_fields_stay():
 def test_a_folder_without_a_manifest_holds_no_run(tmp_path):
     with pytest.raises(RunError, match=r"holds no run: there is no run\.json in it"):
         manifest.read(LocalStorage(tmp_path))
+    (tmp_path / "file").touch()
+    (tmp_path / "run").mkdir()
+    with pytest.raises(RunError, match="json in it$"):
+        manifest.read(LocalStorage(tmp_path))
+    (tmp_path / "run" / manifest.FILE).touch()
+    with pytest.raises(RunError, match="it is a folder of runs: name one of them, such as .*/run$"):
+        manifest.read(LocalStorage(tmp_path))
+    with pytest.raises(RunError, match="in it, it is empty or not there$"):
+        manifest.read(LocalStorage(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize(
