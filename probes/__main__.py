@@ -22,6 +22,7 @@ from probes.errors import RunError
 from probes.fleet import command as fleet_command
 from probes.log import manifest
 from probes.log.check import check
+from probes.log.config import plain
 from probes.log.maintenance import compact
 from probes.run import Run, catalog
 from probes.storage import is_store, local_folder, open_folder
@@ -121,7 +122,7 @@ def _show(path: str, as_json: bool, console: Console) -> int:
         "last_step": int(steps[-1]) if steps.size else None,
     }
     if as_json:
-        print(json.dumps(manifest.plain(head | {"layers": layers}), allow_nan=False))
+        print(json.dumps(plain(head | {"layers": layers}), allow_nan=False))
         return 0
     console.print(
         f"{shown(run.name)}: {run.status}, {steps.size} recorded steps"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from probes.errors import RunError
 from probes.families import family_of
 from probes.log import config as configuration
 from probes.log import manifest_fields
-from probes.log.config import plain as plain
+from probes.log.config import plain
 from probes.log.limits import JSON_BYTES, SCORES
 from probes.log.opening import parse_json, read_json
 from probes.run_reader import FinalStatus, Status
@@ -36,7 +36,7 @@ SPARKLINE_POINTS = 32
 SPARKLINES = 12
 LOOKED_INTO = 20  # folders, for runs, where a folder of runs was named instead of one of them
 """Series of a manifest that get a sparkline, in order of appearance: a catalog of 1,000 runs stays small."""
-FINAL_STATUSES: tuple[FinalStatus, ...] = ("finished", "interrupted", "crashed")
+FINAL_STATUSES: tuple[FinalStatus, ...] = get_args(FinalStatus)
 _PACKAGES = ("numpy", "pyarrow", "pandas", "torch")
 
 
