@@ -217,5 +217,5 @@ def gated_scan(raw: Tensor, phi: Tensor, start: Tensor, noise: Tensor | None) ->
     KL(q(z_t | z_{t-1}) || Normal(phi z_{t-1}, s^2)) = 1/2 (d^2 / s^2 + sigma^2 / s^2 - 1) - ln(sigma / s),
     d = (1 - g - phi) z_{t-1} + g c.
     """
-    found = _GatedScan.apply(raw, phi, start, noise)
-    return Path(*found, raw.detach()[..., 2 * phi.shape[0] :])
+    z, kl, gate, target, width = _GatedScan.apply(raw, phi, start, noise)
+    return Path(z, kl, gate, target, width, raw.detach()[..., 2 * phi.shape[0] :])
