@@ -11,7 +11,7 @@ one is a note in its own metadata, which goes with it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -247,6 +247,12 @@ class AfterHeads:
         self._held.clear()
         self._variables.clear()
         self._budget = 0
+
+    def forget(self, keys: Collection[Key]) -> None:
+        """A forward pass has raised: forget what heads have put out in it, and that these were told of."""
+        self._seen -= set(keys)
+        self._held.clear()
+        self._room = HELD_BYTES
 
     # ---- what is seen
 
