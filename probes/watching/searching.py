@@ -17,7 +17,8 @@ from probes.watching.adapters import (
     other_distributions,
     predictions,
 )
-from probes.watching.after_head import Reread, tensors_in
+from probes.watching.after_head import tensors_in
+from probes.watching.as_sampled import Reread
 from probes.watching.collecting import NOT_READ, Candidates, Key
 from probes.watching.evidence import posteriors_of
 from probes.watching.family_readings import is_joint
