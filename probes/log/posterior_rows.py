@@ -1,5 +1,5 @@
-"""Rows of `parameters/`, `sequence_parameters/` and `classes/`: posteriors that are no Gaussian, of inputs
-and of positions, and how often each class is picked.
+"""Rows of posteriors: of inputs `probe/` and, of families that are no Gaussian, `parameters/`; of positions
+`sequence/` and `sequence_parameters/`; and how often each class is picked, `classes/`.
 
 What a family does not have is refused at the call. A neuron that is broken (NaN) is recorded as it is.
 """
@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
@@ -20,6 +19,7 @@ from probes.families.gaussian import Gaussian
 from probes.families.others import OF_CLASSES
 from probes.log import arguments
 from probes.log.rows import SCHEMAS
+from probes.schema import SEQUENCE
 
 SUM_TOLERANCE = 1e-3
 """How far shares of classes may be from 1 together: those of half precision are."""
@@ -27,10 +27,76 @@ DRAWN = "sample"
 """Parameter that is draws, not numbers of a density."""
 SHARES = ("probability",)
 """Parameters that are shares of classes."""
-PARAMETERS = ("parameters", "sequence_parameters")
-"""Tables of posteriors by the names of their families."""
 NOT_NEGATIVE = ("probability", "concentration", "concentration1", "concentration0", "rate", "scale", "df")
 """Parameters of which no posterior has a negative one."""
+
+
+def probe_table(step: int, index: int, layer: Mapping[str, Any], mu: ArrayLike, sigma: ArrayLike) -> pa.Table:
+    """Rows of `probe/`, sorted (neuron, input).
+
+    Parameters
+    ----------
+    step, index
+        The step, and which layer it is.
+    layer
+        Its item of the manifest.
+    mu, sigma
+        (inputs, N): means and standard deviations.
+
+    Raises
+    ------
+    ValueError
+        For a layer that is no Gaussian, and other shapes.
+    """
+    of = f"probe of layer {layer['name']!r}"
+    if not isinstance(family := family_of(layer), Gaussian):
+        names = ", ".join(family.parameters)
+        raise ValueError(
+            f"{of}: it is {family.label}, without mu and sigma;"
+            f" parameters(step, layer, ...) takes {names or 'what a family has, of a code book nothing'}"
+        )
+    mean, deviation = arguments.array(mu, f"{of}: mu"), arguments.array(sigma, f"{of}: sigma")
+    neurons = layer["neurons"]
+    if mean.ndim != 2 or mean.shape[1] != neurons or mean.shape != deviation.shape:
+        shapes = f"mu {mean.shape} and sigma {deviation.shape}"
+        raise ValueError(f"{of}: {shapes} must both be (inputs, {neurons})")
+    return _by_neuron("probe", step, index, (mean, deviation))
+
+
+def belief_table(step: int, index: int, layer: Mapping[str, Any], values: Sequence[ArrayLike]) -> pa.Table:
+    """Rows of `sequence/`, sorted (neuron, position).
+
+    Parameters
+    ----------
+    step, index, layer
+        As of `probe_table`.
+    values
+        Each of `schema.SEQUENCE`: (T, N).
+
+    Raises
+    ------
+    ValueError
+        For other shapes.
+    """
+    name, neurons = layer["name"], layer["neurons"]
+    given = dict(zip(SEQUENCE, values, strict=True))
+    arrays = {key: arguments.array(value, f"{key} of layer {name!r}") for key, value in given.items()}
+    positions = next((len(array) for array in arrays.values() if array.ndim == 2), 0)
+    wrong = [f"{key} {array.shape}" for key, array in arrays.items() if array.shape != (positions, neurons)]
+    if wrong:
+        raise ValueError(f"sequence of layer {name!r}: {', '.join(wrong)} must be (positions, {neurons})")
+    return _by_neuron("sequence", step, index, tuple(arrays.values()))
+
+
+def _by_neuron(table: str, step: int, index: int, values: Sequence[np.ndarray]) -> pa.Table:
+    """Rows of a table from arrays (T, N), neuron by neuron; what follows the keys counts T from 0."""
+    count, neurons = values[0].shape
+    columns = [
+        *_keys(step, index, np.repeat(np.arange(neurons), count)),
+        pa.array(np.tile(np.arange(count, dtype=np.int32), neurons)),
+        *(pa.array(np.ascontiguousarray(array.T).ravel()) for array in values),
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMAS[table])
 
 
 def parameter_table(
@@ -40,10 +106,8 @@ def parameter_table(
 
     Parameters
     ----------
-    step, index
-        The step, and which layer it is.
-    layer
-        Its item of the manifest.
+    step, index, layer
+        As of `probe_table`.
     parameters
         Each of the family's names: (inputs, N), or (inputs, N, C).
 
@@ -95,7 +159,7 @@ def sequence_tables(
     Parameters
     ----------
     step, index, layer
-        As of `parameter_table`.
+        As of `probe_table`.
     kl
         (T, N) nats; NaN where no prior is known.
     parameters
@@ -122,20 +186,13 @@ def sequence_tables(
             f" ({positions}, {layer['neurons']})"
         )
     mean, variance, sd = _moments(family_of(layer).name, held, paid.shape)
-    columns = [
-        *_keys(step, index, np.repeat(np.arange(layer["neurons"]), positions)),
-        pa.array(np.tile(np.arange(positions, dtype=np.int32), layer["neurons"])),
-        *(
-            pa.array(np.ascontiguousarray(one.T).ravel().astype(np.float32))
-            for one in (mean, variance, mean, sd, paid)
-        ),
-    ]
+    beliefs = [one.astype(np.float32) for one in (mean, variance, mean, sd, paid)]
     place = table.schema.get_field_index("input")
     at_positions = table.rename_columns(
         ["t" if at == place else name for at, name in enumerate(table.column_names)]
     )
     return (
-        pa.Table.from_arrays(columns, schema=SCHEMAS["sequence"]),
+        _by_neuron("sequence", step, index, beliefs),
         at_positions.cast(SCHEMAS["sequence_parameters"]),
     )
 
@@ -164,7 +221,7 @@ def class_table(step: int, index: int, layer: Mapping[str, Any], usage: ArrayLik
     Parameters
     ----------
     step, index, layer
-        As of `parameter_table`.
+        As of `probe_table`.
     usage
         (N, C): share of each class, summing to 1 over classes.
 
@@ -190,73 +247,6 @@ def class_table(step: int, index: int, layer: Mapping[str, Any], usage: ArrayLik
         pa.array(shares.ravel()),
     ]
     return pa.Table.from_arrays(columns, schema=SCHEMAS["classes"])
-
-
-class Checked:
-    """Rows of `parameters/`, `sequence_parameters/` or `classes/` against the families of their layers, batch
-    after batch.
-
-    table: the table's name; any other has no faults. layers: of the manifest. tolerance: relative error of
-    the numbers, beside that of shares.
-    """
-
-    def __init__(self, table: str, layers: Sequence[Mapping[str, Any]], tolerance: float = 0.0) -> None:
-        self._table, self._layers, self._tolerance = table, layers, tolerance + SUM_TOLERANCE
-        self._faults: dict[str, None] = {}
-        self._sums: list[pd.DataFrame] = []
-
-    def add(self, rows: pa.Table) -> None:
-        """Look at some rows; their keys are sound."""
-        if self._table not in (*PARAMETERS, "classes"):
-            return
-        place = "index" if self._table in PARAMETERS else "class"
-        value = "value" if self._table in PARAMETERS else "usage"
-        frame = rows.to_pandas().rename(columns={place: "place", value: "value"})
-        for key, part in frame.groupby("layer"):
-            layer = self._layers[int(str(key))]
-            family, name = family_of(layer), layer["name"]
-            if self._table in PARAMETERS:
-                self._look_at_names(part, layer)
-                shares = part[part["name"].isin(SHARES) & (family.name != "bernoulli")]
-            else:
-                if family.name not in OF_CLASSES:
-                    self._say(f"layer {name!r} is {family.label}, which has no classes")
-                shares = part
-            if family.name in OF_CLASSES and (most := int(part["place"].max())) >= layer.get(
-                "classes", most + 1
-            ):
-                self._say(f"names {place} {most} of layer {name!r}, which has {layer['classes']}")
-            if (shares["value"] < 0).any():
-                self._say(f"holds a negative {_shares(self._table)} of layer {name!r}")
-            keys = [key for key in ("step", "layer", "neuron", "input", "t") if key in shares]
-            self._sums.append(shares.groupby(keys)["value"].sum(min_count=1).reset_index())
-
-    def faults(self) -> list[str]:
-        """What is wrong with the rows added, in words."""
-        if self._sums:
-            joined = pd.concat(self._sums)
-            keys = [key for key in joined.columns if key != "value"]
-            sums = joined.groupby(keys)["value"].sum(min_count=1)
-            wrong = sums[(sums - 1).abs() > self._tolerance]
-            if len(wrong):
-                row = dict(zip(keys, map(int, np.atleast_1d(wrong.index[0])), strict=True))
-                what = _shares(self._table)
-                self._say(f"{what} of {row} sums to {wrong.iloc[0]:.6g}, not 1 ({len(wrong)} such)")
-        return list(self._faults)
-
-    def _look_at_names(self, part: pd.DataFrame, layer: Mapping[str, Any]) -> None:
-        family = family_of(layer)
-        known = () if isinstance(family, Gaussian) else family.parameters
-        if other := sorted(set(part["name"]) - set(known)):
-            self._say(f"holds {', '.join(other)} of layer {layer['name']!r}, which is {family.label}")
-
-    def _say(self, fault: str) -> None:
-        self._faults[fault] = None
-
-
-def _shares(table: str) -> str:
-    """What shares of classes are called in a table."""
-    return "probability" if table in PARAMETERS else "usage"
 
 
 def _keys(step: int, index: int, neurons: np.ndarray) -> list[pa.Array]:
