@@ -20,6 +20,7 @@ from probes.fleet.copies import Copies
 from probes.fleet.run_columns import runs_table
 from probes.log import neuron_summary
 from probes.log.catalog import catalog_rows, run_name
+from probes.log.rows import lasting_columns
 from probes.schema import LIVING_REGIMES, REGIMES, UNKNOWN
 from probes.storage import is_store, open_folder, without_secrets
 from probes.storage.local import write_atomic
@@ -366,9 +367,7 @@ class Fleet:
     def _make_view(self, name: str, table: str) -> None:
         paths = self._put_files(table)
         if not paths:
-            empty = {"run": pa.string()} | {
-                field.name: field.type for field in run_files.lasting_columns(table)
-            }
+            empty = {"run": pa.string()} | {field.name: field.type for field in lasting_columns(table)}
             self._put_empty(name, pa.schema(list(empty.items())))
             return
         self._view(

@@ -19,7 +19,6 @@ TABLES = ("layers", "scalars", "neurons", "neuron_summary")
 """Tables of a run's log that a fleet reads."""
 OF = {"layers": "layers", "scalars": "scalars", "history": "neurons", "neurons": "neuron_summary"}
 """Table of a fleet -> that of the runs' logs."""
-lasting_columns = rows.lasting_columns
 
 
 def literal(path: str) -> str:

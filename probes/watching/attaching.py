@@ -264,6 +264,8 @@ class Recording:
         self._opening: Opening | None = None
         self._closed = False
         self._passed_over: dict[str, int] = {}  # forward passes not looked at, up to the last recorded step
+        if resume is not None:  # here, not at the first step
+            whole_number(resume, "resume, the last step to keep,", least=-1)
         self._calls, self._step = 0, -1 if resume is None else resume
         # the last step and its own, if it was not due
         self._last: tuple[int, dict[str, Summed], list[Seen]] | None = None
