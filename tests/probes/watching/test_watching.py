@@ -660,6 +660,7 @@ def test_other_sigmas_are_not_called_negative(tmp_path, log_var):
         with watch(model, tmp_path / "run", hooks=False) as recording:
             model(torch.randn(BATCH, INPUTS))
             recording.step(0)
+    assert Run(tmp_path / "run").steps.tolist() == [0]
 
 
 def test_a_watch_keeps_to_a_size(tmp_path):
