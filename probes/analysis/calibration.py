@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtri
 
+from probes.experiments.estimates import risk_curve
+
 Floats = NDArray[np.float64]
 LEVELS = (0.5, 0.8, 0.95)
 BINS = 10
@@ -241,3 +243,38 @@ def sharpness_over_steps(predictions: pd.DataFrame) -> pd.DataFrame:
         observation = part["observation_variance"].to_numpy(np.float64)
         rows.append((step, latent.mean(), observation.mean(), np.sqrt(latent + observation).mean()))
     return pd.DataFrame(rows, columns=["step", "latent", "observation", "sd"])
+
+
+def risk_coverage_over_steps(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Squared error of the probe inputs kept, as the most uncertain are dropped, per step.
+
+    Parameters
+    ----------
+    predictions
+        Rows of `Run.predictions()`.
+
+    Returns
+    -------
+    DataFrame
+        step, uncertainty ("latent variance" or "output variance", that of the observation, each averaged over
+        an input's horizons), coverage, risk.
+    """
+    rows = []
+    for step, part in predictions.groupby("step", sort=True):
+        squared = (part["y"] - part["mean"]) ** 2
+        of_input = (
+            part.assign(error=squared)
+            .groupby("input")[["error", "latent_variance", "observation_variance"]]
+            .mean()
+        )
+        for name, column in (
+            ("latent variance", "latent_variance"),
+            ("output variance", "observation_variance"),
+        ):
+            coverage, risk = risk_curve(of_input["error"], of_input[column])
+            rows.append(pd.DataFrame({"step": step, "uncertainty": name, "coverage": coverage, "risk": risk}))
+    return (
+        pd.concat(rows, ignore_index=True)
+        if rows
+        else pd.DataFrame(columns=["step", "uncertainty", "coverage", "risk"])
+    )

@@ -479,6 +479,31 @@ def update_speed(
     return kl.mean(0), ((m - m0) ** 2 + (s - s0) ** 2).mean(0)
 
 
+def drift(probes: dict[int, pd.DataFrame]) -> pd.DataFrame:
+    """`update_speed` between consecutive recorded probe steps.
+
+    Parameters
+    ----------
+    probes
+        Step -> `Run.probe(step)`.
+
+    Returns
+    -------
+    DataFrame
+        step, previous, layer, neuron, update_kl (nats), wasserstein2 (prior sd^2). Both are per interval,
+        whatever its length: divide by step - previous for a speed.
+    """
+    rows = []
+    steps = sorted(probes)
+    for before, after in zip(steps, steps[1:], strict=False):
+        for layer in sorted(probes[after]["layer"].unique()):
+            kl, moved = update_speed(*table(probes[after], layer), *table(probes[before], layer))
+            part = pd.DataFrame({"neuron": np.arange(len(kl)), "update_kl": kl, "wasserstein2": moved})
+            rows.append(part.assign(step=after, previous=before, layer=layer))
+    names = ["step", "previous", "layer", "neuron", "update_kl", "wasserstein2"]
+    return pd.concat(rows, ignore_index=True)[names] if rows else pd.DataFrame(columns=names)
+
+
 def correlation(mu: ArrayLike, other: ArrayLike) -> Floats:
     """Correlation over the inputs of every neuron of one layer with every neuron of another.
 

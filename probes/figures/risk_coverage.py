@@ -71,3 +71,34 @@ def _line(figure: FigureBuilder, curves: pd.DataFrame, areas: pd.DataFrame, name
     hover = f"%{{y:.4g}}<extra>{style.text(name)}</extra>"
     x = rows["coverage"].to_numpy(np.float32)
     figure.line(x, rows["risk"], words, mode="lines", hovertemplate=hover, **look)
+
+
+def risk_coverage_over_steps(
+    curves: pd.DataFrame, *, step: int | None = None, axis: style.StepAxis = "linear"
+) -> go.Figure:
+    """AURC of the probe batch's squared error over steps, one line an uncertainty, in target².
+
+    Parameters
+    ----------
+    curves : DataFrame
+        As `probes.analysis.calibration.risk_coverage_over_steps` gives them.
+    step : int, optional
+        The cursor.
+    axis : {"linear", "log"} or Clock
+        Of the steps.
+
+    Returns
+    -------
+    go.Figure
+
+    Notes
+    -----
+    One probe batch is few inputs: read the trend alone.
+    """
+    areas = curves.groupby(["step", "uncertainty"])["risk"].mean().rename("value").reset_index()
+    figure = FigureBuilder()
+    for color, (name, rows) in zip(palette.OKABE_ITO, areas.groupby("uncertainty", sort=True), strict=False):
+        figure.line(style.along(axis, rows["step"]), rows["value"], style.text(name), color=color)
+    figure.update_yaxes(title="AURC of the squared error (target²)")
+    figure.step_axis(axis, step)
+    return figure.finish(280, "Area under the risk-coverage curve of the probe batch over steps")

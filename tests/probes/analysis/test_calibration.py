@@ -132,5 +132,10 @@ def test_sharpness_splits_the_variance():
     )
 
 
-def test_no_forecasts_have_no_histogram():
+def test_dropping_the_uncertain_lowers_the_error_where_uncertainty_knows():
+    frame = calibration.risk_coverage_over_steps(forecasts(1))
+    for name in ("latent variance", "output variance"):
+        part = frame[frame["uncertainty"] == name]
+        assert part["risk"].iloc[99] < 0.4 * part["risk"].iloc[-1]
+    assert calibration.risk_coverage_over_steps(forecasts(1).iloc[:0]).empty
     assert calibration.pit_histogram(forecasts(1).iloc[:0]).empty

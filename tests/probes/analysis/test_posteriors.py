@@ -198,6 +198,26 @@ def rows(step, layer, mu, sigma):
     return pd.DataFrame({**columns, "mu": mu.ravel(), "sigma": sigma.ravel()})
 
 
+def test_drift_goes_from_one_recorded_step_to_the_next_in_every_layer():
+    draw = np.random.default_rng(1)
+    mu = draw.normal(size=(3, 2, 8, 5))
+    probes = {
+        step: (
+            pd.concat([rows(step, layer, mu[i, layer], np.ones((8, 5))) for layer in (0, 1)]).sample(
+                frac=1, random_state=0
+            )
+        )
+        for i, step in enumerate((0, 10, 30))
+    }
+    frame = posteriors.drift(probes)
+    assert len(frame) == 2 * 2 * 5
+    last = frame[(frame["step"] == 30) & (frame["layer"] == 1)]
+    assert (last["previous"] == 10).all()
+    np.testing.assert_allclose(last["wasserstein2"], ((mu[2, 1] - mu[1, 1]) ** 2).mean(0))
+    np.testing.assert_allclose(last["update_kl"], last["wasserstein2"] / 2)
+    assert posteriors.drift({0: probes[0]}).empty
+
+
 def test_table_refuses_rows_that_are_not_one_step_and_complete():
     frame = rows(0, 0, np.zeros((3, 2)), np.ones((3, 2)))
     with pytest.raises(ValueError, match="several steps"):

@@ -182,6 +182,9 @@ def test_risk_curves_say_their_area_and_the_chance_line_is_the_mean_error():
     assert 1 < high < 1.2
     with pytest.raises(ValueError, match="there are crps"):
         risk_coverage.risk_coverage(curves, pd.DataFrame(columns), "mse")
+    steps = pd.concat(curves.drop(columns="error").assign(step=step) for step in (1, 10))
+    over = titled(risk_coverage.risk_coverage_over_steps(steps, step=1, axis="log"))
+    np.testing.assert_allclose(over.data[0].y, [0.505, 0.505], rtol=1e-6)
 
 
 def test_a_rollout_has_its_bands_the_truth_and_the_cursor():
