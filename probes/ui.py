@@ -73,18 +73,16 @@ def run_command(options: argparse.Namespace) -> int:
 
 def _serve(words: Sequence[str]) -> int:
     """Streamlit's own command; Ctrl-C is how it is meant to end, and no error."""
-    from click import Abort, ClickException  # Streamlit's own
-    from streamlit.web import cli
-
+    cli, click = import_module("streamlit.web.cli"), import_module("click")  # the latter is Streamlit's own
     sys.argv = ["streamlit", *words]
     try:
         ended = cli.main(list(words), prog_name="streamlit", standalone_mode=False)
-    except (Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt):
         print("\n  Dashboard: stopped", file=sys.stderr)
         return 0
-    except ClickException as error:
+    except click.ClickException as error:
         error.show()
-        return error.exit_code
+        return int(error.exit_code)
     except SystemExit as left:
         ended = left.code
     return ended if isinstance(ended, int) else int(ended is not None)

@@ -361,7 +361,7 @@ class Recording:
                 f"step {step} does not increase: the step before it is {self._step}. Count over the whole"
                 " training"
             )
-        self._finder.read_what_is_not_called()
+        self._finder.end_step()
         if self._processes.are_to_meet and not self._meet():
             return
         waits = self._finder.waits if opening.settled is None else None
