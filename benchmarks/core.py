@@ -29,11 +29,13 @@ import torch
 
 from benchmarks import sections
 from probes.analysis.score_differences import half_width_of_sum
+from vdn.baselines import baselines
 from vdn.config import Config, from_dict, resolve
-from vdn.data import NYC, ForecastTask, Task, load
-from vdn.evaluate import baselines, chunks, living_share, network_scores, pooled_statistics, scores
+from vdn.data import NYC, ForecastTask, Task, chunks, load
+from vdn.evaluate import network_scores, scores
 from vdn.network import DeterministicTwin, VariationalNetwork
 from vdn.objective import objective
+from vdn.pools import living_share, pooled_statistics
 from vdn.scores import coverage, mixture_crps, mixture_nll
 from vdn.train import validation_scores
 from vdn.trainer import Trainer

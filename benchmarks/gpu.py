@@ -134,7 +134,8 @@ def watching(steps: int, folder: Path) -> list[list[str]]:
 
 def own_trainer(steps: int, folder: Path) -> list[str]:
     """The row of `vdn train`, its logger beside its bare steps."""
-    from vdn.train import TrainingLogger, layer_list
+    from vdn.train import layer_list
+    from vdn.training_logger import TrainingLogger
 
     many = (steps * GROUPS + WARM + 100) * 2
     settings = {"data": "nyc", "neurons": 1024, "device": "cuda", "steps": many, "probe_inputs": 0}

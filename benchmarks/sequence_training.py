@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from benchmarks.core import Results
 from vdn.config import Config, from_dict, resolve
 from vdn.data import load
-from vdn.evaluate import living_share, scores
+from vdn.evaluate import scores
+from vdn.pools import living_share
 from vdn.sequence import Edit, LayerState, SequenceOutput, SequentialNetwork, SequentialTwin, State
 from vdn.sequence_data import SequenceTask
 from vdn.sequence_objective import sequence_nll

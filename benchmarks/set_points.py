@@ -25,7 +25,8 @@ from benchmarks import sections
 from benchmarks.core import Results
 from vdn.config import from_dict, resolve
 from vdn.data import Task, load
-from vdn.evaluate import pooled_statistics, scores
+from vdn.evaluate import scores
+from vdn.pools import pooled_statistics
 from vdn.trainer import Trainer
 
 SMALL: dict[str, Any] = {

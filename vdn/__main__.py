@@ -288,7 +288,8 @@ def run_train(arguments: argparse.Namespace) -> int:
     config = settings(arguments)
     # torch and the log take a second: not before the settings are known to be good
     from vdn.ranks import together
-    from vdn.train import new_folder, train
+    from vdn.run_folder import new_folder
+    from vdn.train import train
 
     with together() as first:
         if not first:

@@ -1,7 +1,7 @@
 """The control laws at work on a network: which act when, on which layer, with what state, and what they did.
 
-The laws themselves are in `vdn.control`. Everything is on the network's device; acts happen every
-`control_every` steps, so that a step costs no synchronisation beyond them.
+The laws themselves are in `vdn.control` and `vdn.set_points`. Everything is on the network's device; acts
+happen every `control_every` steps, so that a step costs no synchronisation beyond them.
 """
 
 from __future__ import annotations
@@ -14,20 +14,18 @@ from torch import Tensor
 from vdn.config import Config, ConfigError, group_values
 from vdn.control import (
     ArShareController,
-    BetaThermostat,
     Homeostat,
-    PersistenceMultiplier,
     band_penalty,
     guard_sigma,
     mean_square,
     mu2_band,
     project_to_band,
-    slope_sums,
 )
 from vdn.network import Output, VariationalNetwork
 from vdn.neuron import Posterior, VariationalNeurons
 from vdn.objective import ramp
 from vdn.priors import ar_penalty, ar_sigma_from_band
+from vdn.set_points import BetaThermostat, PersistenceMultiplier, slope_sums
 
 SILENT_INFORMATION = 0.005  # nats; below it a neuron tells nothing (the threshold of the regimes)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -38,6 +38,7 @@ DATA_FILE = "data_file"  # of the configuration that a log keeps: `identity`
 ROUNDING = 8 * np.finfo(np.float64).eps  # of the largest value: a column that varies less is constant
 # length of a block of windows: errors of means stop growing with it there (docs/decisions.md)
 BLOCK_HORIZONS = 2
+ROWS_AT_ONCE = 16384  # rows of one forward pass, draws included: about 16 MB an array at 256 neurons
 SHUFFLE_SEED = 0  # of the rows of digits and diabetes: one split for all seeds, so that runs compare
 
 
@@ -390,3 +391,30 @@ def _is(path: Path, known: Mapping[str, Any]) -> bool:
 def _spoken(known: Mapping[str, Any]) -> str:
     size = f"{known['rows']:,} rows of {known['series']} series, {known['bytes']:,} bytes"
     return f"{size}, sha256 {known['sha256'][:12]}"
+
+
+def chunks(task: Task, split: Split, draws: int, limit: int | None = None) -> Iterator[Tensor]:
+    """Example numbers of a split in chunks that fit into memory.
+
+    Parameters
+    ----------
+    task, split
+        What is scored.
+    draws
+        Draws that each example gets.
+    limit
+        That many examples, evenly spread; all by default.
+
+    Yields
+    ------
+    Tensor
+        int64.
+    """
+    count = task.count(split)
+    taken = count if limit is None else min(limit, count)
+    index = (
+        (torch.arange(taken, dtype=torch.float64) * (count / taken)).long()
+        if taken < count
+        else torch.arange(count)
+    )
+    yield from index.split(max(1, ROWS_AT_ONCE // draws))

@@ -36,14 +36,14 @@ from probes.experiments.subject import Score, Subject
 from probes.experiments.traversal import traverse
 from probes.neuron_names import read_neuron
 from vdn.config import Config, ConfigError
-from vdn.data import READING, SPLITS, ForecastTask, Split, Task, say_what_was_read
-from vdn.evaluate import chunks, pooled_statistics
+from vdn.data import READING, SPLITS, ForecastTask, Split, Task, chunks, say_what_was_read
 from vdn.generation import beginning, continuation_tables, read_prompt
 from vdn.held import traverse_sequence
 from vdn.network import VariationalNetwork
 from vdn.objective import class_nll
+from vdn.pools import pooled_statistics
 from vdn.records import DataError
-from vdn.scores import mixture_crps, mixture_nll
+from vdn.scores import brier, mixture_crps, mixture_nll
 from vdn.selection import WEIGHTS
 from vdn.sequence_data import SequenceTask
 from vdn.sequence_experiment import SequenceSubject, examples, sequence_score
@@ -81,11 +81,7 @@ def _error(logits: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
 
 
 def _brier(logits: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
-    """Squared distance of the mean class probabilities (S, B, C) from the class that is right, (B,) (Brier
-    1950).
-    """
-    share = logits.softmax(-1).mean(0)
-    return (share - torch.nn.functional.one_hot(y, share.shape[-1])).square().sum(-1)
+    return brier(logits.softmax(-1).mean(0), y, "none")
 
 
 class Examples:

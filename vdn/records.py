@@ -15,6 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
@@ -113,10 +114,30 @@ class Records:
         """What stands in the first row."""
         return ", ".join(repr(column.cells[0].strip()[:20]) for column in self.columns[:3])
 
+    def column(self, name: str, flag: str) -> Column:
+        """The column that a flag names. Raises DataError, with the nearest name, where there is none."""
+        known = [column.name for column in self.columns]
+        if name in known:
+            return self.columns[known.index(name)]
+        if name in self.left_out:
+            raise self.fault(f"column {name!r} of {flag} is {self.left_out[name]}")
+        close = get_close_matches(name, known, 1)
+        guess = f"; did you mean {close[0]!r}?" if close else ""
+        raise self.fault(f"no column {name!r} of {flag}{guess}; it has {', '.join(known[:20])}")
+
     def fault(self, text: str, row: int | None = None) -> DataError:
         """An error of the file, at a row (counted from 0) where there is one."""
         where = f"{self.path}" if row is None else f"{self.path}, line {self.lines[row]}"
         return DataError(f"{where}: {text}")
+
+
+def names_in(text: str) -> list[str]:
+    """Names of columns with commas between, as a line of CSV. Raises DataError where it cannot be read."""
+    try:
+        names = next(csv.reader([text], skipinitialspace=True), [])
+    except csv.Error as error:
+        raise DataError(f"names of columns have commas between, these are {text!r}: {error}") from error
+    return [name.strip() for name in names if name.strip()]
 
 
 def read_records(path: Path, sep: str = "", header: str = "", decimal: str = "") -> Records:

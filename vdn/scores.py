@@ -1,4 +1,5 @@
-"""Proper scores of Gaussian and Gaussian-mixture forecasts, in closed form, and of mixtures of Student's t.
+"""Proper scores of Gaussian and Gaussian-mixture forecasts, in closed form, of mixtures of Student's t, and
+of class probabilities.
 
 Shapes: y (B, H); a single forecast has mean and scale broadcastable to y, a mixture of S equally weighted
 draws has them (S, B, H); with df (), degrees of freedom, its parts are Student's t of sd `scale`
@@ -16,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vdn.student import student_cdf, student_nll, student_noise, student_quantile
@@ -419,3 +421,29 @@ def coverage(
         raise ValueError(f"level must lie in (0, 1), this is {level}")
     u = pit(y, mean, scale, df)
     return _reduce(((u >= (1 - level) / 2) & (u <= (1 + level) / 2)).to(u.dtype), reduction)
+
+
+def brier(probability: Tensor, y: Tensor, reduction: Reduction = "mean") -> Tensor:
+    """Brier score of class probabilities: sum_c (p_c - 1[y=c])^2.
+
+    Parameters
+    ----------
+    probability
+        (B, C), or broadcastable to it.
+    y
+        (B,) int64.
+    reduction
+        "mean" over examples, or "none".
+
+    Returns
+    -------
+    Tensor
+        From 0 to 2: a scalar, or (B,) without reduction.
+
+    Notes
+    -----
+    Brier 1950, over all classes.
+    """
+    truth = F.one_hot(y, probability.shape[-1]).to(probability.dtype)
+    values = (probability - truth).square().sum(-1)
+    return values.mean() if reduction == "mean" else values

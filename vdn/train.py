@@ -1,6 +1,4 @@
-"""Training as a run: the loop, what it tells the log, validation, the final test, a clean end when asked to
-stop.
-"""
+"""Training as a run: the loop, validation, the final test, a clean end when asked to stop."""
 
 from __future__ import annotations
 
@@ -11,68 +9,46 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from probes import Recorder, Run
 from probes.experiments import store
-from probes.moments import derive
-from probes.persistence import Pairs
 from probes.recorder import Precision
 from probes.run_reader import FinalStatus, LayerInfo
-from probes.sequence_moments import derive_sequence
 from probes.spool import spool_folder
-from probes.storage import is_store, local_folder, open_folder
+from probes.storage import is_store, open_folder
 from vdn import ranks
 from vdn.answers import Answers
+from vdn.baselines import baselines
 from vdn.config import Config, ConfigError, command_words, from_dict
-from vdn.data import DATA_FILE, Batch, identity, load, say_what_was_read
-from vdn.evaluate import (
-    accumulate,
-    baselines,
-    evaluate,
-    find_twin,
-    living_share,
-    network_scores,
-    new_pool,
-    scores,
-    series_count,
-)
+from vdn.data import DATA_FILE, identity, load, say_what_was_read
+from vdn.evaluate import evaluate, find_twin, network_scores, scores
 from vdn.generation import CONTINUED, NAME, TRAJECTORIES, beginning, continuation_tables
-from vdn.probe_batch import ProbeBatch, fit_probe_batch
+from vdn.probe_batch import fit_probe_batch
 from vdn.records import DataError
-from vdn.sequence import SequenceOutput
-from vdn.sequence_data import SequenceBatch
-from vdn.sequence_probe import ProbeSequence
-from vdn.sequence_scores import accumulate_sequences, new_sequence_pool
+from vdn.run_folder import free_folder
 from vdn.trainer import (
     CHECKPOINT,
     SequenceTrainer,
-    Step,
-    Trainer,
     Training,
     load_checkpoint,
     load_data,
     make_trainer,
     save_checkpoint,
 )
+from vdn.training_logger import TrainingLogger
 
 # enough to see the trend; the test takes every example and S = 64
 VALIDATION_EXAMPLES, VALIDATION_DRAWS = 1024, 8
 VALIDATION_POSITIONS = 16_384  # of sequences
 TRAINING_EXAMPLES, TRAINING_POSITIONS = 512, 4096  # that are scored beside them: about 2 % of a step's time
 PROGRESS_SECONDS = 0.2  # between two calls of the progress function
-NAME_BYTES = 80  # of a run's name that are its data's: file systems take 255 at most, some 143
-NOT_IN_NAMES = '/\\:*?"<>|'  # of folders, on one system or another
 WEIGHTS_STEP = "weights_step"  # scalar of the test split: steps done when its weights were there
 FURTHER = (DATA_FILE, ranks.RANKS)  # of a log's configuration, beside the settings
-BUFFERED_STEPS = 64  # recorded steps that stay on the device before they move in one copy
 
 
 @dataclasses.dataclass
@@ -93,149 +69,6 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
-
-
-def geometric_steps(count: int, steps: int) -> set[int]:
-    """About `count` step numbers from 0 to steps - 1, dense at first and ever wider apart, both ends among
-    them.
-    """
-    if count < 1:
-        return set()
-    return {int(step) for step in np.rint(np.geomspace(1, steps, count)) - 1} | {0, steps - 1}
-
-
-class TrainingLogger:
-    """Gathers statistics on the device while a network trains and hands them to the log a block at a time.
-
-    It reads `trainer` and writes `recorder`; training does not depend on it.
-    """
-
-    def __init__(self, trainer: Training, recorder: Recorder) -> None:
-        config = trainer.config
-        self.trainer, self.recorder = trainer, recorder
-        self.probed = (
-            geometric_steps(config.probe_times, trainer.steps)
-            if config.probe_inputs + config.probe_sequence
-            else set()
-        )
-        # what the probe batch says of a step stands in that step's rows
-        self.recorded = (
-            geometric_steps(config.record_start, trainer.steps) | {0, trainer.steps - 1} | self.probed
-        )
-        self.probe_batch = probe_of(trainer, recorder) if self.probed else None
-        self._of_probe_batch: list[dict[str, Tensor]] = []
-        self._steps: list[int] = []
-        # a list of layers each recorded step
-        self._statistics: list[list[tuple[dict[str, Tensor], dict[str, Tensor]]]] = []
-        self._scalars: list[tuple[int, int, dict[str, Tensor]]] = []
-        self._living: float | None = None
-        self.loss = self.rate = float("nan")
-
-    def before(self, step: int) -> None:
-        """Before optimiser step `step`: what is seen of the probe batch, where it is due."""
-        if self.probe_batch is not None and (step in self.probed or step == self.trainer.last - 1):
-            self.flush()  # a block holds the same statistics at all of its steps
-            self._of_probe_batch = self.probe_batch.record(step)
-
-    def after(self, step: int, done: Step) -> None:
-        """After optimiser step `step`: what the control laws did, and the statistics of what was computed
-        before the update.
-        """
-        for act in done.interventions:
-            neurons = None if act.neurons is None else act.neurons.cpu().numpy()
-            self.recorder.event(step, act.mechanism, act.layer, neurons, act.amounts.cpu().numpy())
-        recorded = step in self.recorded or step == self.trainer.last - 1
-        if not recorded and step % self.trainer.config.record_every:
-            return
-        self._scalars.append((step, self.trainer.order.epoch(step), done.scalars))
-        if done.output.posteriors:
-            self._steps.append(step)
-            shared = self._of_input(done.batch)
-            self._statistics.append(
-                [self._accumulate(layer, done, shared) for layer in range(len(done.output.posteriors))]
-            )
-            if self._of_probe_batch or len(self._steps) >= BUFFERED_STEPS:
-                self.flush()
-            self._of_probe_batch = []
-
-    def _of_input(self, batch: Batch | SequenceBatch) -> dict[str, Tensor]:
-        """The input's own persistence, (N,), the same for all neurons; nothing where the batch has no
-        predecessors.
-        """
-        if isinstance(batch, SequenceBatch) or batch.series is None:
-            return {}
-        half = len(batch.x) // 2
-        # (P, 1, F): slopes are pooled over the last dimension
-        now, before = batch.x[:half, None], batch.x[half:, None]
-        slope = (
-            Pairs(series_count(self.trainer.task)).update(now, before, batch.series).result()["persistence"]
-        )
-        return {"input_persistence": slope.expand(self.trainer.config.neurons)}
-
-    def _accumulate(
-        self, layer: int, done: Step, shared: dict[str, Tensor]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Sums that the statistics are derived from, and columns that are statistics already."""
-        batch, output = done.batch, done.output
-        further = dict(done.columns[layer]) | shared
-        if self._of_probe_batch:
-            further |= self._of_probe_batch[layer]
-        if isinstance(output, SequenceOutput):
-            assert isinstance(batch, SequenceBatch)
-            of_sequence = new_sequence_pool(output.posteriors[layer])
-            accumulate_sequences(of_sequence, output.posteriors[layer], batch.mask)
-            return of_sequence.sufficient_statistics(), further
-        pool, posterior = new_pool(self.trainer.task), output.posteriors[layer]
-        assert not isinstance(batch, SequenceBatch)
-        accumulate(pool, posterior, batch)
-        if output.explained:
-            further["local_elbo"] = (output.explained[layer].detach() - posterior.kl.detach()).mean(0)
-        return pool.sufficient_statistics(), further
-
-    def flush(self) -> None:
-        """Moves what is buffered to the log."""
-        if self._scalars:
-            moved = torch.stack([value for *_, scalars in self._scalars for value in scalars.values()])
-            numbers = iter(moved.double().tolist())  # one copy, one wait for the device
-            for step, epoch, scalars in self._scalars:
-                told = {name: next(numbers) for name in scalars}
-                for name, number in told.items():
-                    self.recorder.scalar(step, name, number, split="train", epoch=epoch)
-            self.loss, self.rate = told["loss"], told["rate"]
-            self._scalars.clear()
-        if self._steps:
-            shares = []
-            for layer in range(len(self._statistics[0])):
-                rows = [statistics[layer] for statistics in self._statistics]
-                sums = stacked([sums for sums, _ in rows])
-                found = (derive_sequence if "gate" in sums else derive)(sums)
-                found |= stacked([further for _, further in rows])
-                block = {name: values.float().cpu().numpy() for name, values in found.items()}
-                self.recorder.record_block(self._steps, layer, block)
-                shares.append(
-                    living_share(
-                        {name: values[-1] for name, values in block.items()}, self.trainer.config.latent_dim
-                    )
-                )
-            self._living = sum(shares) / len(shares)
-            self._steps, self._statistics = [], []
-
-    def living_share(self) -> float | None:
-        """Share of living neurons at the last recorded step that reached the log; None for a twin."""
-        return self._living
-
-
-def probe_of(trainer: Training, recorder: Recorder) -> ProbeBatch | ProbeSequence:
-    """What is looked at again and again: a batch, or of sequences a sequence."""
-    if isinstance(trainer, SequenceTrainer):
-        return ProbeSequence(trainer, recorder)
-    assert isinstance(trainer, Trainer)
-    return ProbeBatch(trainer, recorder)
-
-
-def stacked(rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """T dictionaries of tensors as one: name -> (T, ...)."""
-    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 class Interrupt:
@@ -259,41 +92,6 @@ def interruptible() -> Iterator[Interrupt]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def run_name(config: Config, now: datetime) -> str:
-    """A readable name: what, with what, when, for example nyc-3x256-beta0.02-seed0-20261123-181500."""
-    kind, _, path = config.data.partition(":")
-    data = Path(path).stem if path else kind
-    data = "".join(c if c.isprintable() and c not in NOT_IN_NAMES else "_" for c in data)
-    data = data.encode()[:NAME_BYTES].decode(errors="ignore")
-    kind = "twin" if config.twin else f"beta{config.beta:g}"
-    return f"{data}-{config.layers}x{config.neurons}-{kind}-seed{config.seed}-{now:%Y%m%d-%H%M%S}"
-
-
-def new_folder(config: Config, out: Path | None, runs: Path) -> Path:
-    """The folder of a new run, not made yet.
-
-    Either may be the URL of a store, in which the recorder refuses a second run. Raises ConfigError when
-    `out` holds something already, RunError where it cannot be written.
-    """
-    if out is not None:
-        if is_store(out):
-            return out
-        local_folder(out)
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise ConfigError(f"{out} is not empty; give a new folder, or resume the run that is there")
-        return out
-    name = run_name(config, datetime.now(UTC))
-    return runs / name if is_store(runs) else free_folder(local_folder(runs) / name)
-
-
-def free_folder(folder: Path) -> Path:
-    """The folder, or the first of FOLDER-2, FOLDER-3 ... that is not there yet."""
-    found, number = folder, 2
-    while found.exists():
-        found, number = folder.with_name(f"{folder.name}-{number}"), number + 1
-    return found
 
 
 def fit(
@@ -320,27 +118,27 @@ def fit(
     """
     every = trainer.config.validate_every
     assert every is not None
-    watcher: Any = TrainingLogger(trainer, recorder) if ranks.keeps_log() else ranks.Silence()
+    logger: Any = TrainingLogger(trainer, recorder) if ranks.keeps_log() else ranks.Silence()
     shown = 0.0
 
     def progress() -> Progress:
-        return Progress(trainer.done, trainer.last, watcher.loss, watcher.rate, watcher.living_share())
+        return Progress(trainer.done, trainer.last, logger.loss, logger.rate, logger.living_share())
 
     with interruptible() as interrupt:
         while trainer.done < trainer.last and not ranks.any_of(interrupt.requested):
             step = trainer.done
-            watcher.before(step)
-            watcher.after(step, trainer.step())
+            logger.before(step)
+            logger.after(step, trainer.step())
             if trainer.done % every == 0 and trainer.done < trainer.last:
-                watcher.flush()
+                logger.flush()
                 validate(trainer, recorder)
                 recorder.flush()  # the log must hold what the checkpoint claims to follow
                 save_checkpoint(trainer, run)
             if report is not None and time.monotonic() - shown > PROGRESS_SECONDS:
-                watcher.flush()
+                logger.flush()
                 report(progress())
                 shown = time.monotonic()
-        watcher.flush()
+        logger.flush()
         if trainer.done == trainer.last:
             validate(trainer, recorder)
         recorder.flush()

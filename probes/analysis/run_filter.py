@@ -1,8 +1,8 @@
 """Choosing runs of a catalog by a line of text: `layers=3 beta<0.05 status:finished tag:keep nyc`.
 
 A term (`probes.analysis.terms`) is KEY SIGN VALUE, or a word that the name, status, tags or notes contain; a
-run has to meet all terms. Keys are those of the runs' configs (nested ones with dots) and FACTS. Signs: = (or
-:), !=, <, <=, >, >=.
+run has to meet all terms. Keys are those of the runs' configs (nested ones with dots), and those of `facts`.
+Signs: = (or :), !=, <, <=, >, >=.
 """
 
 from __future__ import annotations
@@ -17,11 +17,6 @@ from typing import Any
 
 from probes.analysis.run_groups import flat_config
 from probes.analysis.terms import TermError, split, unquoted
-
-FACTS = ("name", "status", "tag", "notes", "created", "recorded", "nll", "living", "archived")
-"""Keys that every run has, whatever its config: recorded is the number of recorded steps, living the share in
-percent.
-"""
 
 FALLBACKS = ("seed", "layers", "neurons")
 """Taken from the catalog where the config does not name them; neurons are then those of all layers."""
@@ -107,7 +102,9 @@ def facts(
     Returns
     -------
     dict
-        Key, in lower case -> value.
+        Key, in lower case -> value: the config's keys, and those that every run has, whatever its config:
+        name, status, tag, notes, created, recorded (the number of recorded steps), nll, living (the share of
+        neurons in percent), archived.
     """
     settings = flat_config(row.get("config") or {}) if settings is None else settings
     shares = [share for share in row.get("living_share") or [] if share is not None]

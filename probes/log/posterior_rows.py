@@ -1,5 +1,5 @@
-"""Rows of `parameters/`, `sequence_parameters/` and `classes/`: posteriors that are no Gaussian, of inputs
-and of positions, and how often each class is picked.
+"""Rows of posteriors: of inputs `probe/` and, of families that are no Gaussian, `parameters/`; of positions
+`sequence/` and `sequence_parameters/`; and how often each class is picked, `classes/`.
 
 What a family does not have is refused at the call. A neuron that is broken (NaN) is recorded as it is.
 """
@@ -20,6 +20,7 @@ from probes.families.gaussian import Gaussian
 from probes.families.others import OF_CLASSES
 from probes.log import arguments
 from probes.log.rows import SCHEMAS
+from probes.schema import SEQUENCE
 
 SUM_TOLERANCE = 1e-3
 """How far shares of classes may be from 1 together: those of half precision are."""
@@ -33,10 +34,8 @@ NOT_NEGATIVE = ("probability", "concentration", "concentration1", "concentration
 """Parameters of which no posterior has a negative one."""
 
 
-def parameter_table(
-    step: int, index: int, layer: Mapping[str, Any], parameters: Mapping[str, ArrayLike]
-) -> pa.Table:
-    """Rows of `parameters/`, sorted (neuron, input), each name in the order of the family.
+def probe_table(step: int, index: int, layer: Mapping[str, Any], mu: ArrayLike, sigma: ArrayLike) -> pa.Table:
+    """Rows of `probe/`, sorted (neuron, input).
 
     Parameters
     ----------
@@ -44,6 +43,74 @@ def parameter_table(
         The step, and which layer it is.
     layer
         Its item of the manifest.
+    mu, sigma
+        (inputs, N): means and standard deviations.
+
+    Raises
+    ------
+    ValueError
+        For a layer that is no Gaussian, and other shapes.
+    """
+    of = f"probe of layer {layer['name']!r}"
+    if not isinstance(family := family_of(layer), Gaussian):
+        names = ", ".join(family.parameters)
+        raise ValueError(
+            f"{of}: it is {family.label}, without mu and sigma;"
+            f" parameters(step, layer, ...) takes {names or 'what a family has, of a code book nothing'}"
+        )
+    mean, deviation = arguments.array(mu, f"{of}: mu"), arguments.array(sigma, f"{of}: sigma")
+    neurons = layer["neurons"]
+    if mean.ndim != 2 or mean.shape[1] != neurons or mean.shape != deviation.shape:
+        shapes = f"mu {mean.shape} and sigma {deviation.shape}"
+        raise ValueError(f"{of}: {shapes} must both be (inputs, {neurons})")
+    return _by_neuron("probe", step, index, (mean, deviation))
+
+
+def belief_table(step: int, index: int, layer: Mapping[str, Any], values: Sequence[ArrayLike]) -> pa.Table:
+    """Rows of `sequence/`, sorted (neuron, position).
+
+    Parameters
+    ----------
+    step, index, layer
+        As of `probe_table`.
+    values
+        Each of `schema.SEQUENCE`: (T, N).
+
+    Raises
+    ------
+    ValueError
+        For other shapes.
+    """
+    name, neurons = layer["name"], layer["neurons"]
+    given = dict(zip(SEQUENCE, values, strict=True))
+    arrays = {key: arguments.array(value, f"{key} of layer {name!r}") for key, value in given.items()}
+    positions = next((len(array) for array in arrays.values() if array.ndim == 2), 0)
+    wrong = [f"{key} {array.shape}" for key, array in arrays.items() if array.shape != (positions, neurons)]
+    if wrong:
+        raise ValueError(f"sequence of layer {name!r}: {', '.join(wrong)} must be (positions, {neurons})")
+    return _by_neuron("sequence", step, index, tuple(arrays.values()))
+
+
+def _by_neuron(table: str, step: int, index: int, values: Sequence[np.ndarray]) -> pa.Table:
+    """Rows of a table from arrays (T, N), neuron by neuron; what follows the keys counts T from 0."""
+    count, neurons = values[0].shape
+    columns = [
+        *_keys(step, index, np.repeat(np.arange(neurons), count)),
+        pa.array(np.tile(np.arange(count, dtype=np.int32), neurons)),
+        *(pa.array(np.ascontiguousarray(array.T).ravel()) for array in values),
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMAS[table])
+
+
+def parameter_table(
+    step: int, index: int, layer: Mapping[str, Any], parameters: Mapping[str, ArrayLike]
+) -> pa.Table:
+    """Rows of `parameters/`, sorted (neuron, input), each name in the order of the family.
+
+    Parameters
+    ----------
+    step, index, layer
+        As of `probe_table`.
     parameters
         Each of the family's names: (inputs, N), or (inputs, N, C).
 
@@ -95,7 +162,7 @@ def sequence_tables(
     Parameters
     ----------
     step, index, layer
-        As of `parameter_table`.
+        As of `probe_table`.
     kl
         (T, N) nats; NaN where no prior is known.
     parameters
@@ -122,20 +189,13 @@ def sequence_tables(
             f" ({positions}, {layer['neurons']})"
         )
     mean, variance, sd = _moments(family_of(layer).name, held, paid.shape)
-    columns = [
-        *_keys(step, index, np.repeat(np.arange(layer["neurons"]), positions)),
-        pa.array(np.tile(np.arange(positions, dtype=np.int32), layer["neurons"])),
-        *(
-            pa.array(np.ascontiguousarray(one.T).ravel().astype(np.float32))
-            for one in (mean, variance, mean, sd, paid)
-        ),
-    ]
+    beliefs = [one.astype(np.float32) for one in (mean, variance, mean, sd, paid)]
     place = table.schema.get_field_index("input")
     at_positions = table.rename_columns(
         ["t" if at == place else name for at, name in enumerate(table.column_names)]
     )
     return (
-        pa.Table.from_arrays(columns, schema=SCHEMAS["sequence"]),
+        _by_neuron("sequence", step, index, beliefs),
         at_positions.cast(SCHEMAS["sequence_parameters"]),
     )
 
@@ -164,7 +224,7 @@ def class_table(step: int, index: int, layer: Mapping[str, Any], usage: ArrayLik
     Parameters
     ----------
     step, index, layer
-        As of `parameter_table`.
+        As of `probe_table`.
     usage
         (N, C): share of each class, summing to 1 over classes.
 

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal
 from torch.nn.parameter import is_lazy
 
+from probes.watching.gaussians import is_gaussian, unwrapped
+from probes.watching.layouts import Layout
 from probes.watching.made import tensors_of
 from probes.watching.naming import (
     FORMS,
@@ -36,26 +38,20 @@ from probes.watching.naming import (
 )
 from probes.watching.own_priors import flow_above, is_in_flow, layer_prior, prior_above
 from probes.watching.posterior_source import (
-    DISTRIBUTION,
     NAMED,
     RANK_DISTRIBUTION,
     RANK_GUESS,
     RANK_NAMED,
     RANK_SIBLINGS,
     STATED,
-    Key,
-    Layout,
     Origin,
     PosteriorSource,
     Prior,
-    Slot,
     UnknownPrior,
-    is_gaussian,
-    is_number,
-    pick,
-    unwrapped,
 )
 from probes.watching.predictions import may_be_predicted, says_latent
+from probes.watching.slots import DISTRIBUTION, Key, Slot, pick
+from probes.watching.tensors import is_number
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 DEEPEST = 3  # of what is nested in an output

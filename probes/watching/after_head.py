@@ -36,7 +36,9 @@ from probes.watching.chains import (
 )
 from probes.watching.hooks import hook_input
 from probes.watching.naming import FORMS
-from probes.watching.posterior_source import DISTRIBUTION, NotReadable, PosteriorSource, pick
+from probes.watching.posterior_source import PosteriorSource
+from probes.watching.slots import DISTRIBUTION, pick
+from probes.watching.tensors import NotReadable
 
 NODES = 100_000  # of a graph that are looked at before the layers are settled
 HELD_BYTES = 16e6  # of heads' outputs that are kept until it is seen what becomes of them

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from probes.inputs import Decoder, Inputs, stored
 from probes.watching.family_readings import AnyObserved
-from probes.watching.posterior_source import FoundLayer, Observed
+from probes.watching.layouts import Observed
+from probes.watching.posterior_source import FoundLayer
 
 REACH, POINTS = 3.0, 7  # prior sds to either side, and values on the way
 MOST = 64  # neurons of a layer: those whose means differ most between inputs

@@ -16,8 +16,8 @@ from probes.family_moments import CodeUsage, FamilyMoments, SampleMoments, deriv
 from probes.family_moments.code_usage import derive_usage
 from probes.moments import Moments, derive
 from probes.watching.family_readings import AnyObserved, FamilyObserved, FullObserved
+from probes.watching.layouts import Observed
 from probes.watching.pooling import Pool, Reading, Rows, Sums, updated
-from probes.watching.posterior_source import Observed
 
 WINDOW_STEPS = 1024
 """Steps that the usage of a code book is over, where nobody says another number."""

@@ -26,20 +26,12 @@ from probes.family_moments import (
     read_distribution,
 )
 from probes.family_moments.drawing import draws
+from probes.watching.gaussians import is_full_gaussian, unwrapped
 from probes.watching.hooks import drawing
+from probes.watching.layouts import Layout, Observed, mask_rows, positions_of
 from probes.watching.made import tensors_of
-from probes.watching.posterior_source import (
-    UNKNOWN,
-    Layout,
-    NotReadable,
-    Observed,
-    Taken,
-    is_full_gaussian,
-    mask_rows,
-    plain,
-    positions_of,
-    unwrapped,
-)
+from probes.watching.posterior_source import UNKNOWN, Taken
+from probes.watching.tensors import NotReadable, plain
 
 CLASSED = ("categorical", "dirichlet")
 """Families whose parameters have an axis of classes or components behind that of the neurons."""

@@ -27,31 +27,22 @@ from probes.watching.family_readings import (
     read_full,
     read_posterior,
 )
+from probes.watching.gaussians import is_full_gaussian, is_gaussian, map_of, unwrapped
+from probes.watching.layouts import LAYOUTS, Layout
 from probes.watching.made import Logits, tensors_of
 from probes.watching.naming import describe
 from probes.watching.pooling import Reading
 from probes.watching.posterior_source import (
-    CODES,
-    DISTRIBUTION,
-    LAYOUTS,
-    LOGITS,
     RANK_OBSERVED,
     STATED,
     UNKNOWN,
-    Layout,
-    NoRows,
-    NotReadable,
     PosteriorSource,
     PriorFunction,
-    Slot,
     Taken,
     UnknownPrior,
-    is_full_gaussian,
-    is_gaussian,
-    map_of,
-    pick,
-    unwrapped,
 )
+from probes.watching.slots import CODES, DISTRIBUTION, LOGITS, Slot, pick
+from probes.watching.tensors import NoRows, NotReadable
 
 BY_DRAWS = "its KL is estimated by Monte Carlo, from a random state of its own"
 NO_PRIOR = "none is assumed for {family}"

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
 from probes.watching.evidence import NOTE, near
-from probes.watching.posterior_source import is_gaussian, map_of, unwrapped
+from probes.watching.gaussians import is_gaussian, map_of, unwrapped
 
 Key = tuple[str, int]
 Made = tuple["ref[Distribution]", str | None, str | None]

@@ -21,11 +21,13 @@ from probes.errors import first_line
 from probes.watching.evidence import near, posteriors_of
 from probes.watching.family_readings import is_joint
 from probes.watching.family_sources import FamilySource, is_other_family
+from probes.watching.gaussians import unwrapped
 from probes.watching.hooks import hook_input, hook_output
 from probes.watching.made import inside_of, listen, tensors_of, unlisten
 from probes.watching.naming import role
-from probes.watching.posterior_source import NAMED, RANK_MADE, Slot, unwrapped
+from probes.watching.posterior_source import NAMED, RANK_MADE
 from probes.watching.predictions import THROUGH, says_latent
+from probes.watching.slots import Slot
 
 OUTPUT = "probes.output"  # in the metadata of a node: the module that put it out
 MOST = 4096  # distributions of one forward pass that are looked at

@@ -18,24 +18,22 @@ from torch.distributions import Distribution
 
 from probes.watching.family_readings import CodeReader, SampleReader
 from probes.watching.family_sources import is_other_family, read_any, stated_layout
+from probes.watching.gaussians import gaussian, map_of, prior_tensors
 from probes.watching.hooks import TRANSFORMED, without_gradients
-from probes.watching.naming import describe
-from probes.watching.pooling import Reading
-from probes.watching.posterior_source import (
+from probes.watching.layouts import (
     DIMENSIONS,
     LAYOUTS,
-    UNKNOWN,
     Layout,
     Observed,
     as_rows,
     check_layout_name,
-    gaussian,
-    map_of,
     mask_rows,
-    plain,
     positions_of,
-    prior_tensors,
 )
+from probes.watching.naming import describe
+from probes.watching.pooling import Reading
+from probes.watching.posterior_source import UNKNOWN
+from probes.watching.tensors import plain
 
 Receiver = Callable[[str, Reading, str | None], None]
 """Gets a name, what stands there, and why it may not count (`hooks.without_gradients`). Raises ValueError for

@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from probes.watching.evidence import shaped
+from probes.watching.gaussians import is_gaussian
 from probes.watching.naming import find_pairs, role, speaks_of_prior, subject, words
-from probes.watching.posterior_source import Prior, PriorFunction, Slot, UnknownPrior, is_gaussian
+from probes.watching.posterior_source import Prior, PriorFunction, UnknownPrior
+from probes.watching.slots import Slot
 
 FLOW_WORDS = (
     "flow",

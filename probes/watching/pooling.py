@@ -15,7 +15,7 @@ from torch import Tensor
 
 from probes.moments import Moments
 from probes.sequence_moments import TokenMoments
-from probes.watching.posterior_source import Observed
+from probes.watching.layouts import Observed
 
 Read = Callable[[Any], Any]
 Taken = tuple[Tensor | None, ...]

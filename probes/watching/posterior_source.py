@@ -1,14 +1,5 @@
-"""A Gaussian posterior in a network's output: where its mean and scale stand, and how they become mu and
-sigma.
-
-A `Slot` is a place in an output, a `PosteriorSource` one posterior of a network: its slot, prior and layout,
+"""One posterior of a network: where it stands, how its mean and scale become mu and sigma, under which prior,
 and why it is taken for one.
-
-Shapes. (B, N): N neurons. (B, T, N): positions of a sequence are rows. (B, C, *S), from a convolution or with
-two or more
-dimensions S: a channel is a neuron and its positions are its latent dimensions, so that KL and information
-are summed over positions and the rest is averaged. (N,): the same for all inputs, one row. `LAYOUTS` are the
-names by which a user says which it is.
 
 Where each part of a reading comes from is its `Origin`; a prior that the network speaks of and that was not
 used is an `UnknownPrior`, and what needs a prior is then absent.
@@ -20,218 +11,40 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributions import (
-    Distribution,
-    Independent,
-    LowRankMultivariateNormal,
-    MultivariateNormal,
-    Normal,
-    TransformedDistribution,
-)
+from torch.distributions import Distribution
 
 from probes.families import FAMILIES
-from probes.family_moments import FamilyReading, read_distribution
-from probes.watching.evidence import feature_axis
+from probes.watching.gaussians import is_gaussian, map_of, prior_tensors, unwrapped
+from probes.watching.layouts import (
+    LAYOUTS,
+    Layout,
+    Observed,
+    as_rows,
+    check_layout,
+    mask_rows,
+    neuron_axis,
+    positions_of,
+)
 from probes.watching.naming import FORMS, describe
+from probes.watching.slots import DISTRIBUTION, Slot, pick
+from probes.watching.tensors import NoRows, NotReadable
 
-Key = str | int | None | tuple[Any, ...]
-"""Index, key or attribute; None is the output itself, a tuple several, one after the other."""
-Layout = Literal[
-    "rows", "sequences", "channels", "neurons", "positions", "weights", "weights_across"
-]  # fmt: skip
 Origin = Literal["stated", "named", "assumed", "absent"]
 """stated: the user, `observe` or a distribution's own numbers say so. named: names, the source or the module
 that made it do. assumed: nothing does. absent: there is one, and it is not known."""
 RANK_OBSERVED, RANK_DISTRIBUTION, RANK_MADE, RANK_NAMED, RANK_SIBLINGS, RANK_GUESS = range(6)
 """In order of trust. Pairs of sibling layers are known before anything runs."""
-DISTRIBUTION = "distribution"
 UNKNOWN = "unknown"
 """What a user says of a prior that cannot be said."""
-LAYOUTS: dict[str, Layout] = {
-    "bn": "rows",
-    "btn": "rows",
-    "rows": "rows",
-    "sequences": "sequences",
-    "bcx": "channels",
-    "bnk": "channels",
-    "bct": "positions",
-}
-"""Layouts by the names that users give them.
-
-"bn": (B, N), a row an input. "btn": (B, T, N) or (T, B, N), a row a position. "rows": (..., N), all before
-the last axis are rows. "sequences": (B, T, N), a row a position, and the T positions of a sequence depend on
-each other: they are worth fewer inputs (`probes.effective_rows`); or (B, N) of one call a position: the calls
-of a step that have as many rows are positions of the same B sequences, one after the other. "bcx": (B, C,
-*X), a channel is a neuron and its positions are its latent dimensions. "bnk": (B, N, K), K latent dimensions
-a neuron. "bct": (B, C, *T), a channel is a neuron and a position a row.
-"""
-DIMENSIONS = {
-    "bn": (1, 2), "btn": (3, 3), "bcx": (3, 9), "bnk": (3, 3), "bct": (3, 9), "rows": (1, 9),
-    "sequences": (2, 3),
-}  # fmt: skip
-"""Fewest and most axes that a tensor of each layout has."""
-
-
 SAY = (
     "KL and its parts are left out. Say the prior: priors={{{name!r}: (mean, sd)}}, or a function"
     " (module, output) -> (mu, sigma) instead, or probes.observe({name!r}, q, prior=p) in the forward pass;"
     " (0, 1) if it is none of it"
 )
-
-
-SHARDED = (
-    "its neurons are sharded over devices, and here is a part of them: gather them first (full_tensor(), or"
-    " an output layout of Replicate()), or watch before the model is parallelised"
-)
-
-
-TABLE = (
-    "a table of parameters, which no input makes: the components of a prior, or a row for each item; name it"
-    " by hand if it is a posterior of the rows at hand"
-)
-
-
-class NotReadable(ValueError):
-    """Something was found that is no Gaussian posterior; the message says why it is left out."""
-
-
-class NoRows(NotReadable):
-    """A batch without inputs: it says nothing about what is read, and the next one may."""
-
-
-class Observed(NamedTuple):
-    """One batch of one posterior, detached: mu (B, N, K); sigma, log_sigma, prior_mu, prior_sigma
-    broadcastable to it.
-
-    previous (P, N, K): mu of the predecessors of the first P rows; mask (B,): rows that count. log_variance,
-    of mu's shape, stands for sigma where there is nothing else: that spares two passes over the rows.
-    positions: T, where rows are B sequences of T positions each; 1: of one call a position, the next of B
-    sequences; None: rows are independent.
-    """
-
-    mu: Tensor
-    sigma: Tensor | None
-    log_sigma: Tensor | None = None
-    prior_mu: Tensor | None = None
-    prior_sigma: Tensor | None = None
-    previous: Tensor | None = None
-    mask: Tensor | None = None
-    log_variance: Tensor | None = None
-    positions: int | None = None
-
-    @property
-    def rows(self) -> int:
-        """Inputs, or positions of them."""
-        return len(self.mu)
-
-    @property
-    def neurons(self) -> tuple[int, int]:
-        """Neurons and latent dimensions of each. Raises ValueError for a mean that is not (B, N, K)."""
-        _, neurons, dimensions = self.mu.shape
-        return neurons, dimensions
-
-    @property
-    def has_prior(self) -> bool:
-        """Whether it came with its prior."""
-        return self.prior_mu is not None
-
-    @property
-    def sd(self) -> Tensor:
-        """sigma, however it was given."""
-        if self.sigma is not None:
-            return self.sigma
-        assert self.log_variance is not None  # one of both is there
-        return (0.5 * self.log_variance.float()).exp()
-
-
-def pick(output: Any, key: Key) -> Any:
-    """Element of an output: by index, by key or by attribute; None is the output itself."""
-    if key is None:
-        return output
-    if isinstance(key, tuple):
-        for one in key:
-            output = pick(output, one)
-        return output
-    if isinstance(output, Tensor):
-        raise NotReadable(f"the output is one {describe(output)}: there is no {key!r} in it")
-    if isinstance(key, int) or isinstance(output, Mapping):
-        return output[key]
-    return getattr(output, key)
-
-
-LOGITS = ("logits", "probs")
-"""Forms of a slot that holds a categorical distribution's numbers, classes last."""
-CODES = "codes"
-SINGLE = (*LOGITS, CODES)
-"""Forms that one tensor holds."""
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Where in an output a Gaussian stands: keys of mean and scale, and the form the scale is written in
-    (`naming.FORMS`).
-
-    form "distribution": the mean's key holds a torch distribution. "codes": the scale is the place of the
-    code book on the last axis of the indices, or (axis, place). halves: one tensor holds both, mean first,
-    along the channels of a convolution or the last dimension.
-    """
-
-    mean: Key = None
-    scale: Key = None
-    form: str = DISTRIBUTION
-    halves: bool = False
-
-    def tensors(self, output: Any) -> tuple[Tensor, Tensor]:
-        """Mean and scale as they stand. Raises NotReadable for what is no pair of tensors, or no Gaussian."""
-        if type(output) is tuple and type(self.mean) is type(self.scale) is int:
-            mean, scale = output[self.mean], output[self.scale]
-            if is_simple(mean) and is_simple(scale):
-                return mean, scale  # as below in fewer calls: this runs all training long
-        mean = pick(output, self.mean)
-        if self.form == DISTRIBUTION:
-            mean, scale = gaussian(mean)
-        elif self.halves:
-            mean, scale = mean.chunk(2, dim=1 if _feature_axis(mean) == 1 else -1)
-        else:
-            scale = pick(output, self.scale)
-        if not (is_number(mean) and is_number(scale)):
-            raise NotReadable(f"{self} is {describe(mean)} and {describe(scale)}, not two tensors of numbers")
-        return plain(mean), plain(scale)
-
-    def sigmas(self, scale: Tensor) -> tuple[Tensor, Tensor | None]:
-        """sigma and, where the scale is a logarithm, ln sigma."""
-        if self.form in ("log_sigma", "log_var"):
-            log_sigma = scale.float() if self.form == "log_sigma" else 0.5 * scale.float()
-            return log_sigma.exp(), log_sigma
-        if self.form == "var":
-            return scale.float().sqrt(), None
-        return F.softplus(scale.float()) if self.form == "rho" else scale, None
-
-    def under(self, key: Any) -> Slot:
-        """The same place in an output that stands at `key` of another."""
-        alone = self.form in (DISTRIBUTION, *SINGLE) or self.halves
-        scale = self.scale if alone else nested(key, self.scale)
-        return replace(self, mean=nested(key, self.mean), scale=scale)
-
-    def __str__(self) -> str:
-        if self.form in SINGLE:
-            place = "" if self.mean is None else f"={_said(self.mean)}"
-            return f"{self.form}{place}{_said_of_book(self.scale)}"
-        if self.form == DISTRIBUTION:
-            return DISTRIBUTION if self.mean is None else f"{DISTRIBUTION}={_said(self.mean)}"
-        if self.halves:
-            return f"mu | {self.form}"
-        return f"mu={_said(self.mean)}, {self.form}={_said(self.scale)}"
-
-
-def nested(key: Any, inner: Key) -> Key:
-    """The key of what stands at `inner` of what stands at `key`."""
-    return key if inner is None else (key, *(inner if isinstance(inner, tuple) else (inner,)))
 
 
 class FoundLayer(TypedDict):
@@ -302,7 +115,6 @@ class UnknownPrior:
 
 Prior = Slot | tuple[float, float] | PriorFunction | UnknownPrior | None
 """None: nothing speaks of one, Normal(0, 1) is assumed. A tuple: mean and sd."""
-
 NAMED: Mapping[str, Origin] = MappingProxyType(
     dict.fromkeys(("mean", "scale", "layout", "family"), "named") | {"prior": "assumed"}  # type: ignore[arg-type]
 )
@@ -445,7 +257,7 @@ class PosteriorSource:
         if self.origin == "sites" and self.prior is None:
             why += "; its prior is the model's, ASSUMED Normal(0, 1): say it with priors={name: (mean, sd)}"
         if self.stated_layout is not None:
-            _check_layout(self.stated_layout, mean)
+            check_layout(self.stated_layout, mean)
         layout, origin = self._layout(mean, value)
         if origin == "assumed":
             why += "; ASSUMED that the last of its three axes holds the neurons"
@@ -482,7 +294,7 @@ class PosteriorSource:
             return "rows", "stated"
         if mean.dim() == 3 and _has_kl_of(value, mean):
             return "neurons", "named"
-        axis = _feature_axis(mean)
+        axis = neuron_axis(mean)
         if axis is not None:
             return ("rows" if axis == mean.dim() - 1 else "channels"), "named"
         return ("channels", "named") if mean.dim() > 3 else ("rows", "assumed")
@@ -610,21 +422,6 @@ class PosteriorSource:
         return f"Normal({self.prior[0]:g}, {self.prior[1]:g}²), whitened: all statistics are in its units"
 
 
-def _said_of_book(place: Key) -> str:
-    """As an index of the picks: [..., 1], or [:, 1] where another axis is the code books'."""
-    if place is None:
-        return ""
-    return (
-        f"[{', '.join([':'] * int(place[0]) + [str(place[1])])}]"
-        if isinstance(place, tuple)
-        else f"[..., {place}]"
-    )
-
-
-def _said(key: Key) -> str:
-    return ".".join(map(str, key)) if isinstance(key, tuple) else str(key)
-
-
 def _kept(value: Tensor) -> Tensor:
     """A tensor without its graph; a parameter, or a view of one, is copied, since the optimiser changes it in
     place.
@@ -633,195 +430,9 @@ def _kept(value: Tensor) -> Tensor:
     return value.detach().clone() if whole.is_leaf and whole.requires_grad else value.detach()
 
 
-def as_rows(value: Tensor, layout: Layout) -> Tensor:
-    """A tensor as (B, N, K); see the module's text. Views: what is broadcast stays so."""
-    if layout == "weights":
-        return value.flatten(1)[None]
-    if layout == "weights_across":
-        return value.T[None]
-    if value.dim() == 1:
-        return value[None, :, None]
-    if layout == "positions":
-        value = value.movedim(1, -1)
-    if layout in ("rows", "sequences", "positions"):
-        return value.reshape(-1, value.shape[-1], 1)
-    return value[..., None] if value.dim() == 2 else value.flatten(2)
-
-
-def positions_of(shape: torch.Size, layout: Layout) -> int | None:
-    """T of a mean of `shape` whose rows are positions of B sequences, (B, T, N), or T = 1, (B, N), of which
-    the others come in other calls; None of independent rows.
-    """
-    if layout != "sequences" or len(shape) < 2:
-        return None
-    return shape[1] if len(shape) == 3 else 1
-
-
-def mask_rows(mask: Tensor, shape: torch.Size, layout: Layout) -> Tensor:
-    """A mask as one boolean a row of a mean of `shape`; nonzero counts.
-
-    It may have the batch's axis alone, or all that are rows. Raises RuntimeError where it fits neither.
-    """
-    axes = (
-        shape[:-1]
-        if layout in ("rows", "sequences")
-        else (shape[0], *shape[2:])
-        if layout == "positions"
-        else shape[:1]
-    )
-    mask = mask.to_dense() if mask.layout != torch.strided else mask
-    if mask.dim() == len(axes) + 1 and 1 in mask.shape[1:]:  # (B, T, 1), (B, 1, T)
-        mask = mask.squeeze(-1 if mask.shape[-1] == 1 else 1)
-    mask = mask.reshape(*mask.shape, *(1,) * (len(axes) - mask.dim()))
-    return (mask != 0).expand(axes).reshape(-1)
-
-
-def _check_layout(layout: str, mean: Tensor) -> None:
-    fewest, most = DIMENSIONS[layout]
-    if not fewest <= mean.dim() <= most:
-        raise NotReadable(f"the mean is {describe(mean)}, which is no {layout!r} (layout=)")
-
-
-def check_layout_name(layout: str | None) -> None:
-    """Raises ValueError for a layout that is not in `LAYOUTS`; the message lists those that are."""
-    if layout is not None and layout not in LAYOUTS:
-        raise ValueError(f"layout is {layout!r}; it must be one of {', '.join(map(repr, LAYOUTS))}")
-
-
-def prior_tensors(prior: Any, like: Tensor, behind: str | None = None) -> tuple[Tensor, Tensor]:
-    """Mean and sd of a prior that is a Gaussian distribution or (mu, sigma), on the device of `like`.
-
-    behind: the map that the posterior's Gaussian stands behind, and so its prior's.
-
-    Raises NotReadable for another distribution, TypeError for what is neither.
-    """
-    if isinstance(prior, Distribution):
-        base = unwrapped(prior)
-        if not is_gaussian(base):
-            raise NotReadable(f'a {type(base).__name__} is no Gaussian: prior="unknown" leaves KL out')
-        if map_of(base) != behind:
-            raise NotReadable(
-                f"the prior, a {type(base).__name__}, is not of the posterior's map ({behind or 'none'}):"
-                ' prior="unknown" leaves KL out'
-            )
-        if is_full_gaussian(base) and not _is_diagonal(base):
-            raise NotReadable(
-                f"a prior that is a {type(base).__name__} with correlated components is not its marginals:"
-                ' prior="unknown" leaves KL out'
-            )
-        return gaussian(prior)
-    if not isinstance(prior, (tuple, list)) or len(prior) != 2:
-        raise TypeError(f"a prior is a Gaussian distribution or (mean, sd), not {describe(prior)}")
-    mean, sd = (torch.as_tensor(value, dtype=torch.float32, device=like.device) for value in prior)
-    return mean, sd
-
-
-def plain(value: Tensor) -> Tensor:
-    """A tensor as rows lie in memory: sequences of different lengths one after the other, positions are rows;
-    what is sparse with its zeros. Raises NotReadable for complex numbers and tensors without values.
-    """
-    if value.is_complex() or value.is_meta or value.is_quantized:
-        kind = "complex" if value.is_complex() else "quantized" if value.is_quantized else "without values"
-        raise NotReadable(f"a {describe(value)} of {value.dtype} is {kind}: it holds no real numbers")
-    if hasattr(value, "placements"):  # a DTensor, which has its own kinds of tensors' functions
-        value = value.to_local()  # type: ignore[attr-defined]
-    if value.is_nested:
-        return torch.cat(value.unbind())
-    return value if value.layout == torch.strided else value.to_dense()
-
-
-def is_simple(value: Any) -> bool:
-    """Whether a value is a number that is `plain` as it stands."""
-    return (
-        type(value) in (Tensor, nn.Parameter)  # others, such as DTensor, have functions of their own
-        and value.layout is torch.strided
-        and value.is_floating_point()
-        and value.dim() > 0
-        and not (value.is_nested or value.is_meta or value.is_quantized)
-    )
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a tensor of floating-point numbers, and not a single one."""
-    return isinstance(value, Tensor) and value.is_floating_point() and value.dim() > 0
-
-
 def _has_kl_of(output: Any, mean: Tensor) -> bool:
     """Whether a field `kl` of shape (B, N) stands beside a mean (B, N, K): then its last dimension is the
     neuron's own.
     """
     kl = output.get("kl") if isinstance(output, Mapping) else getattr(output, "kl", None)
     return isinstance(kl, Tensor) and kl.shape == mean.shape[:2]
-
-
-def _feature_axis(mean: Tensor) -> int | None:
-    """Which axis holds the neurons, by the module that made the tensor; None where that is not told."""
-    axis = feature_axis(mean)
-    return axis if axis in (1, mean.dim() - 1) else None
-
-
-def unwrapped(distribution: Any) -> Any:
-    """What Independent stands around."""
-    while isinstance(distribution, Independent):
-        distribution = distribution.base_dist
-    return distribution
-
-
-def _is_diagonal(distribution: Any) -> bool:
-    covariance = distribution.covariance_matrix
-    return not bool((covariance - torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1))).any())
-
-
-def is_gaussian(distribution: Any) -> bool:
-    """Whether a distribution is a Gaussian with independent components, itself or behind a fixed map of each,
-    or one with correlated components; and no subclass that is another distribution.
-    """
-    base = unwrapped(distribution)
-    if is_full_gaussian(base) or _is_own(base, Normal):
-        return True
-    return mapped_gaussian(base) is not None
-
-
-def is_full_gaussian(distribution: Any) -> bool:
-    """Whether a distribution is a Gaussian with correlated components."""
-    base = unwrapped(distribution)
-    return any(_is_own(base, kind) for kind in (MultivariateNormal, LowRankMultivariateNormal))
-
-
-def _is_own(base: Any, kind: type) -> bool:
-    return isinstance(base, kind) and all(
-        getattr(type(base), name) is getattr(kind, name) for name in ("log_prob", "rsample")
-    )
-
-
-def mapped_gaussian(distribution: Any) -> FamilyReading | None:
-    """The Gaussian behind a distribution that is a fixed map of each of its components, such as a LogNormal;
-    None for any other.
-    """
-    base = unwrapped(distribution)
-    if not isinstance(base, TransformedDistribution):
-        return None
-    try:
-        found = read_distribution(base)
-    except (ValueError, NotImplementedError):
-        return None
-    return found if found.family == "gaussian" else None
-
-
-def map_of(distribution: Any) -> str | None:
-    """The map that a Gaussian stands behind; None for none."""
-    found = mapped_gaussian(distribution)
-    return None if found is None else found.map
-
-
-def gaussian(distribution: Any) -> tuple[Tensor, Tensor]:
-    """loc and scale of a Gaussian's components, of a full covariance the marginals', of a mapped one those
-    before the map. Raises NotReadable for any other distribution, by its name.
-    """
-    base = unwrapped(distribution)
-    if (mapped := mapped_gaussian(base)) is not None:
-        loc, scale = mapped.parameters.values()
-        return loc, scale
-    if not is_gaussian(base):
-        raise NotReadable(f"{type(base).__name__} is no Gaussian")
-    return base.loc, base.scale if isinstance(base, Normal) else base.variance.sqrt()

@@ -13,9 +13,9 @@ from typing import Any
 import torch.distributions as td
 from torch.distributions import Distribution
 
+from probes.watching.gaussians import unwrapped
 from probes.watching.made import Gumbel
 from probes.watching.naming import role, words
-from probes.watching.posterior_source import unwrapped
 
 DATA = (
     td.Categorical, td.OneHotCategorical, td.Bernoulli, td.Binomial, td.Multinomial, td.Poisson,

@@ -15,19 +15,12 @@ from probes.family_moments import prior_parameters
 from probes.watching.evidence import applied
 from probes.watching.family_readings import is_joint
 from probes.watching.family_sources import BY_DRAWS, FamilySource, at_slot, family_of_prior
+from probes.watching.gaussians import prior_tensors
 from probes.watching.naming import returned_names, speaks_of_prior, subject, words
 from probes.watching.own_priors import Held, held_priors, is_prior, mentions, prior_above
-from probes.watching.posterior_source import (
-    DISTRIBUTION,
-    NotReadable,
-    PosteriorSource,
-    Prior,
-    PriorFunction,
-    Slot,
-    Taken,
-    nested,
-    prior_tensors,
-)
+from probes.watching.posterior_source import PosteriorSource, Prior, PriorFunction, Taken
+from probes.watching.slots import DISTRIBUTION, Slot, nested
+from probes.watching.tensors import NotReadable
 
 HELD_BYTES = 16e6  # of outputs before the first step that wait for their priors
 

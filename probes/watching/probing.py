@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from probes.families import FAMILIES
 from probes.watching.family_pools import shown_parameters
 from probes.watching.family_readings import AnyObserved, FamilyObserved, FullObserved
-from probes.watching.posterior_source import Observed
+from probes.watching.layouts import Observed
 
 
 @contextmanager

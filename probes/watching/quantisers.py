@@ -17,7 +17,9 @@ from probes.watching.adapters import fields, join
 from probes.watching.family_readings import CodeReader
 from probes.watching.family_sources import FamilySource
 from probes.watching.naming import describe
-from probes.watching.posterior_source import CODES, NAMED, RANK_NAMED, NotReadable, Slot, pick
+from probes.watching.posterior_source import NAMED, RANK_NAMED
+from probes.watching.slots import CODES, Slot, pick
+from probes.watching.tensors import NotReadable
 
 SIZES = ("codebook_size", "num_embeddings", "n_embeddings", "n_embed", "num_codes", "n_codes", "n_e", "K")
 """What quantisers call the number of their codes."""

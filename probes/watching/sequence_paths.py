@@ -10,7 +10,7 @@ from torch import Tensor
 from probes.family_moments import FamilyMoments, derive_family
 from probes.watching.family_pools import shown_parameters
 from probes.watching.family_readings import FamilyObserved
-from probes.watching.posterior_source import Observed
+from probes.watching.layouts import Observed
 
 MOST_PARAMETERS = 2**20
 """Numbers of a layer's posteriors at all positions, where they are no Gaussians: 4 MB a look."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from probes.inputs import CHARACTERS, VALUES, run_model
 from probes.watching.family_readings import AnyObserved, FamilyObserved, FullObserved
-from probes.watching.posterior_source import Observed
+from probes.watching.layouts import Observed
 
 POSITION = "position"
 """Kind of `inputs/` that a sequence's positions have."""

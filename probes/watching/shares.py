@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from probes.watching.evidence import placements
-from probes.watching.posterior_source import Layout, NotReadable, Origin, plain
+from probes.watching.layouts import Layout
+from probes.watching.posterior_source import Origin
+from probes.watching.tensors import NotReadable, plain
 
 Word = Literal["rows", "copies", "neurons"]
 WORDS: tuple[str, ...] = get_args(Word)

@@ -25,20 +25,18 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from probes.watching.hooks import Argument
+from probes.watching.layouts import check_layout_name
 from probes.watching.naming import FORMS
 from probes.watching.posterior_source import (
-    DISTRIBUTION,
     RANK_OBSERVED,
     STATED,
     UNKNOWN,
-    Key,
     PosteriorSource,
     Prior,
     PriorFunction,
-    Slot,
     UnknownPrior,
-    check_layout_name,
 )
+from probes.watching.slots import DISTRIBUTION, Key, Slot
 
 Read = str | Callable[[Any, Any], Distribution | tuple[Tensor, ...]]
 """How a part is read: a text of the grammar above, or a function (module, output) of the user's."""

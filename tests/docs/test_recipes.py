@@ -60,19 +60,19 @@ class Commands:
 
 RECIPES: dict[str, list[Insert | Append | Commands]] = {
     "A statistic": [
-        Insert("probes/schema.py", "]\n\nSTATISTICS: dict[str, Statistic]"),
+        Insert("probes/schema/recorded.py", '    Statistic(\n        "kl_error",'),
         Insert("probes/moments.py", '        "active_share": sums["active_share"] + some,'),
         Insert("tests/probes/test_moments.py", '        "clamp_share": (('),
         Commands("against_float64 or every_statistic or names_and_labels or batching"),
     ],
     "A derived statistic": [
-        Insert("probes/schema.py", "_ALL = ["),
-        Insert("probes/schema.py", "]\n\nSTATISTICS: dict[str, Statistic]"),
-        Append("tests/probes/test_derived.py"),
+        Insert("probes/schema/derived.py", "DERIVED = ["),
+        Insert("probes/schema/derived.py", '    Statistic(\n        "half_life",'),
+        Append("tests/probes/schema/test_evaluation.py"),
         Commands("by_hand or every_statistic or names_and_labels or quantiles"),
     ],
     "A score": [
-        Insert("probes/schema.py", '    *(\n        Score(\n            f"coverage_'),
+        Insert("probes/schema/score_registry.py", '    *(\n        Score(\n            f"coverage_'),
         Insert("vdn/answers.py", '        "nll_joint": mixture_nll(y, mean, scale, "joint", "none", df),'),
         Append("tests/vdn/test_evaluate.py"),
         Commands("sharpness or in_the_registry or every_score"),
@@ -94,7 +94,7 @@ RECIPES: dict[str, list[Insert | Append | Commands]] = {
     "An adapter": [
         Insert("probes/watching/naming.py", '}\n"""How a scale may be written'),
         Insert("probes/watching/naming.py", '    ("log", "sigma", "2"): "log_var",'),
-        Insert("probes/watching/posterior_source.py", '        if self.form == "var":'),
+        Insert("probes/watching/slots.py", '        if self.form == "var":'),
         Append("tests/probes/networks.py"),
         Insert("tests/probes/watching/test_adapters.py", "        (networks.ReturnsMuLogVar, lambda"),
         Insert("probes/watching/adapters.py", "ADAPTERS: tuple"),
@@ -296,7 +296,9 @@ def test_what_recipes_add_is_formatted_and_has_no_lint(scratch: Path) -> None:
         "probes/figures/kl_histogram.py",
         "pages/depth.py",
         "probes/experiments/widening.py",
-        "probes/schema.py",
+        "probes/schema/recorded.py",
+        "probes/schema/derived.py",
+        "probes/schema/score_registry.py",
         "vdn/config.py",
     ]
     call(scratch, "-m", "ruff", "format", "--check", *new)

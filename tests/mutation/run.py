@@ -83,9 +83,10 @@ GROUPS = {
         "probes/regimes.py", ("tests/probes/test_settling.py", "tests/probes/log/test_row_regimes.py")
     ),
     "families": Group("probes/families/*.py", ("tests/probes/families", OF_FAMILIES)),
-    "recorder": Group("probes/recorder.py", ("tests/probes/test_run.py",)),
-    "log": Group("probes/log/*.py", ("tests/probes/test_recorder.py",)),
+    "recorder": Group("probes/recorder/*.py", ("tests/probes/run",)),
+    "log": Group("probes/log/*.py", ("tests/probes/recorder",)),
     "control": Group("*/control.py", ("tests/vdn/test_controller.py",)),
+    "set_points": Group("vdn/set_points.py", ("tests/vdn/test_controller.py",)),
     "url": Group("pages/shell/session/url.py", ("tests/pages/shell/session",)),
 }
 

@@ -17,7 +17,8 @@ import probes
 from probes import analysis, experiments
 
 MODULES = (
-    "vdn.scores", "vdn.control", "vdn.priors", "vdn.neuron", "vdn.network", "vdn.objective", "vdn.evaluate",
+    "vdn.scores", "vdn.control", "vdn.set_points", "vdn.priors", "vdn.neuron", "vdn.network", "vdn.objective",
+    "vdn.evaluate", "vdn.pools", "vdn.baselines",
     "probes.arrays", "probes.control", "probes.diagnostics", "probes.regimes", "probes.moments",
     "probes.persistence", "probes.synthetic", "probes.families.densities", "probes.families.matching",
     *(f"probes.family_moments.{name}"
@@ -52,6 +53,15 @@ def fields(value: Any) -> list[str] | None:
     return list(value._fields) if hasattr(value, "_fields") else None
 
 
+def own_bases(value: type) -> list[type]:
+    """A class and those that it inherits from, as far as they are of this repository and no protocols."""
+    return [
+        base
+        for base in value.__mro__
+        if base.__module__.partition(".")[0] in ("probes", "vdn") and not vars(base).get("_is_protocol")
+    ]
+
+
 def described() -> dict[str, Any]:
     """Name -> what has a docstring of its own: functions, classes, and the public methods of classes."""
     values = dict(of_package())
@@ -61,7 +71,7 @@ def described() -> dict[str, Any]:
         # a protocol's methods are described where they are implemented
         if not inspect.isclass(value) or getattr(value, "_is_protocol", False):
             continue
-        for method in vars(value):
+        for method in (method for base in own_bases(value) for method in vars(base)):
             if not method.startswith("_") and inspect.isroutine(getattr(value, method, None)):
                 values[f"{name}.{method}"] = getattr(value, method)
     return values
@@ -95,7 +105,8 @@ def test_a_docstring_names_exactly_the_parameters(name):
     if inspect.isclass(value) and fields(value) is not None:
         assert documented(value.__doc__, "Attributes") == fields(value)
         return
-    if inspect.isclass(value) and ("__init__" not in vars(value) or getattr(value, "_is_protocol", False)):
+    made = inspect.isclass(value) and any("__init__" in vars(base) for base in own_bases(value))
+    if inspect.isclass(value) and (not made or getattr(value, "_is_protocol", False)):
         return  # made without arguments of its own, or never made
     # what passes everything on to another callable may say so instead of naming its parameters again
     accepted = [parameters(value, follow) for follow in (True, False)]

@@ -5,6 +5,10 @@ import pandas as pd
 import pytest
 import torch
 
+from vdn.config import from_dict, resolve
+from vdn.data import load
+from vdn.trainer import make_network
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
@@ -47,3 +51,11 @@ def small(waves):
         "probe_times": 3,
         "test_draws": 4,
     }
+
+
+@pytest.fixture
+def trained(small):
+    """A task and its network, with more width than at the start of a training."""
+    config = resolve(from_dict({**small, "sigma_init": 0.5, "mean_gain": 1.0}))
+    task = load(config)
+    return task, make_network(config, task)

@@ -19,8 +19,8 @@ from vdn import controller
 from vdn.config import from_dict, resolve
 from vdn.controller import context_paid, silent, spread_groups
 from vdn.data import load
-from vdn.evaluate import pooled_statistics
 from vdn.neuron import VariationalNeurons
+from vdn.pools import pooled_statistics
 from vdn.priors import AutoregressivePrior, kl_floor
 from vdn.trainer import Trainer
 

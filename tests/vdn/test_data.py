@@ -17,6 +17,7 @@ from vdn.data import (
     SPLITS,
     DataError,
     ForecastTask,
+    chunks,
     forecast_task,
     identity,
     load,
@@ -25,7 +26,7 @@ from vdn.data import (
     row_task,
     split_ends,
 )
-from vdn.evaluate import baselines, evaluate
+from vdn.evaluate import evaluate
 from vdn.train import resume, train
 from vdn.trainer import CHECKPOINT
 
@@ -156,19 +157,10 @@ def test_files_that_are_none(tmp_path):
         read_table(binary)
 
 
-def test_embedded_data_and_their_naive_forecasts():
+def test_embedded_data():
     task = load(resolve(Config()))
     assert task.values.shape == (12, 8730)
     x = task.batch("test", torch.arange(50))
-    naive = baselines(task, "test")
-    assert set(naive) == {"last_value", "seasonal_naive"}
-    batch = task.batch("test", torch.arange(task.count("test")))
-    assert naive["last_value"]["mse"] == pytest.approx(
-        (batch.y - batch.x[:, -1:]).square().mean().item(), rel=1e-4
-    )
-    assert naive["seasonal_naive"]["mse"] == pytest.approx(
-        (batch.y - batch.x[:, -24:]).square().mean().item(), rel=1e-4
-    )
     assert x.x.shape == (50, 168)
     assert x.y.shape == (50, 24)
 
@@ -182,8 +174,6 @@ def test_rows():
     torch.testing.assert_close(train.x.mean(0), torch.zeros(10), atol=1e-5, rtol=0)
     torch.testing.assert_close(train.y.std(correction=0), torch.tensor(1.0))
     assert digits.x.isfinite().all()
-    assert set(baselines(digits, "test")) == {"class_shares"}
-    assert baselines(diabetes, "test")["training_mean"]["mse"] == pytest.approx(1, abs=0.4)
     counted = load(resolve(Config(data="diabetes", split_rows="200,100,50")))
     assert [counted.count(split) for split in SPLITS] == [200, 100, 50]
     with pytest.raises(DataError, match="without any"):
@@ -330,3 +320,13 @@ def test_a_twin_whose_file_is_gone_costs_a_run_no_scores(tmp_path, caplog):
     assert summary["twin"] is None
     assert summary["model"]["mse"] > 0
     assert "is left out: " in caplog.text
+
+
+def test_chunks_cover_a_split_or_spread_over_it(small):
+    task = load(resolve(from_dict(small)))
+    count = task.count("test")
+    assert torch.equal(torch.cat(list(chunks(task, "test", 4))), torch.arange(count))
+    some = torch.cat(list(chunks(task, "test", 4, limit=10)))
+    assert len(some) == 10
+    assert (some.diff() > 0).all()
+    assert some[-1] > 0.8 * count

@@ -12,6 +12,7 @@ CORE = (
     "encoders",
     "objective",
     "control",
+    "set_points",
     "controller",
     "scores",
     "data",

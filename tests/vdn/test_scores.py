@@ -8,6 +8,7 @@ import torch
 from scipy import integrate, stats
 
 from vdn.scores import (
+    brier,
     coverage,
     energy_score,
     gaussian_crps,
@@ -206,3 +207,8 @@ def test_the_pit_of_few_draws_is_uniform_once_they_are_widened(share):
     assert torch.allclose(wide.mean(0), latent[1:].mean(0), atol=1e-6)
     assert wide.var(0, correction=0).mean() == pytest.approx(share * 9 / 8, rel=0.03)
     assert torch.equal(widened_for_draws(latent[:1]), latent[:1])
+
+
+def test_brier_by_hand():
+    assert brier(torch.tensor([[0.7, 0.3]]), torch.tensor([0])).item() == pytest.approx(0.18)
+    assert brier(torch.tensor([0.5, 0.5]), torch.tensor([0, 1])).item() == pytest.approx(0.5)

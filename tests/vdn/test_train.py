@@ -16,8 +16,9 @@ from probes.log.check import check
 from vdn.config import Config, ConfigError, from_dict, resolve
 from vdn.data import load
 from vdn.evaluate import evaluate, scores
-from vdn.train import VALIDATION_DRAWS, VALIDATION_EXAMPLES, geometric_steps, resume, train
+from vdn.train import VALIDATION_DRAWS, VALIDATION_EXAMPLES, resume, train
 from vdn.trainer import BEST, CHECKPOINT, Order, Trainer, load_checkpoint, load_run, one_cycle
+from vdn.training_logger import geometric_steps
 
 EVERYTHING = {
     "prior": "autoregressive",
@@ -195,16 +196,6 @@ def test_the_input_has_a_slope_of_its_own_beside_the_neurons(tmp_path, small):
 def test_chosen_steps_are_recorded(tmp_path, small):
     run(tmp_path / "run", {**small, "record_every": 10, "record_start": 5})
     assert list(probes.Run(tmp_path / "run").steps) == sorted(geometric_steps(5, 24) | {0, 10, 20, 23})
-
-
-def test_geometric_steps():
-    assert geometric_steps(0, 100) == set()
-    steps = sorted(geometric_steps(20, 1000))
-    assert steps[0] == 0
-    assert steps[-1] == 999
-    gaps = np.diff(steps)
-    assert gaps[0] == 1
-    assert gaps[-1] == gaps.max()
 
 
 def test_the_test_reports_its_progress(tmp_path, small):

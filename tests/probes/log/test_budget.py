@@ -1,6 +1,7 @@
 """`max_gb`: the weight is said at the start, and fewer steps are recorded before the size is exceeded."""
 
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -83,6 +84,11 @@ def test_blocks_of_steps_are_thinned_too(tmp_path):
     assert table_bytes(LocalStorage(tmp_path / "run")) < 2e6
     assert run.history("a", 0)["step"].tolist() == run.history("b", 0)["step"].tolist() == run.steps.tolist()
     assert run.steps[-1] == 3999
+    said = re.findall(r"from step (\d+) on one step in (\d+)", " ".join(run.events()["text"]))
+    thinned = [(int(first), int(spacing)) for first, spacing in said]
+    for (first, spacing), (end, _) in zip(thinned, [*thinned[1:], (3999, 1)], strict=True):
+        kept = run.steps[(run.steps >= first) & (run.steps < end)]
+        assert (np.diff(kept // spacing) > 0).all(), "one at most of so many, across blocks too"
 
 
 def test_a_loop_that_asks_computes_nothing_in_vain(tmp_path):

@@ -104,3 +104,14 @@ def test_what_was_changed_by_a_bit_is_broken_at_the_size_of_the_checksum_alone(p
     changed = footer.replace(b"step", b"stop", 1)
     assert footer_checksum.mismatched(changed, len(data))
     assert not footer_checksum.mismatched(changed, len(data) + 1)
+
+
+def test_a_flipped_bit_of_a_page_is_told(path):
+    """By Parquet's own checksums, which its readers ask for."""
+    column = pq.read_metadata(path).row_group(0).column(0)
+    end = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size
+    changed = bytearray(path.read_bytes())
+    changed[end - 1] ^= 1
+    path.write_bytes(changed)
+    with pytest.raises(OSError, match="CRC checksum"):
+        pq.read_table(path, page_checksum_verification=True)

@@ -115,6 +115,25 @@ def test_a_pyramid_that_is_a_link_is_refused(folder, tmp_path):
         Levels(LocalStorage(folder), [3]).refresh()
 
 
+def test_a_folder_is_listed_once_and_not_where_it_was_already(folder, pyramid, monkeypatch):
+    """In a store each listing is a request."""
+    listing, asked = LocalStorage(folder).listed(), []
+    monkeypatch.setattr(LocalStorage, "listed", lambda storage: asked.append(storage) or listing)
+    pyramid.refresh(listing)
+    assert asked == []
+    pyramid.refresh()
+    assert len(asked) == 1
+
+
+def test_a_snapshot_brings_no_later_step_when_it_is_refreshed(folder, pyramid):
+    fixed = pyramid.snapshot()
+    write_segment(folder / "neurons", [block(0, range(296, 300), 3)])
+    for found in (pyramid, fixed):
+        found.refresh()
+    read = [found.read(1, 0, np.array([0]), ["kl"], 294, 400).steps.tolist() for found in (pyramid, fixed)]
+    assert read == [[294, 295, 296, 297, 298, 299], [294, 295]]
+
+
 def test_kinds_of_a_statistic():
     assert bucket_columns("kl") == ["kl", "kl_min", "kl_max"]
     assert bucket_columns(REGIME) == [REGIME]

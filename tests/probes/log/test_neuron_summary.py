@@ -3,6 +3,7 @@
 import logging
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from sound_run import LAYERS, record, write_sound
 
@@ -221,3 +222,10 @@ def test_a_disk_that_takes_no_summary_costs_the_run_nothing(tmp_path, monkeypatc
         write_sound(tmp_path / "run")
     assert "the disk is full" in caplog.text
     assert probes.Run(tmp_path / "run").status == "finished"
+
+
+def test_only_what_may_be_missing_may_be_null(run):
+    """A neuron that never contracted has no step of it; numbers that were not recorded are null."""
+    schema = pq.read_schema(run / neuron_summary.FILE)
+    always = {"run", "layer", "neuron", "regime", *(name for name in schema.names if name[:6] == "steps_")}
+    assert {field.name for field in schema if not field.nullable} == always

@@ -152,9 +152,10 @@ def test_posteriors_that_a_family_does_not_have_are_refused(tmp_path: Path, case
         ("words", np.full((N, 2), 0.5), "2 classes given, the layer has 4"),
         ("words", np.full((N, C), 0.5), "usage sums to 2 over classes; it must sum to 1"),
         ("words", np.full((C, N), 1 / N), r"usage has shape \(4, 3\); it must be \(3, C\)"),
+        ("words", np.full((N - 1, C), 1 / C), r"usage has shape \(2, 4\); it must be \(3, C\)"),
         ("coins", np.array([[1.5, -0.5]] * N), "holds -0.5; it must not be negative"),
     ],
-    ids=["family", "classes", "sum", "shape", "negative"],
+    ids=["family", "classes", "sum", "shape", "neurons", "negative"],
 )
 def test_usage_that_is_none_is_refused(tmp_path: Path, layer: str, usage: Any, message: str) -> None:
     with Recorder(tmp_path, LAYERS) as recorder, pytest.raises(ValueError, match=message):

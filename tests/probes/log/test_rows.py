@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from remote_memory import RemoteMemory
 
 from probes.errors import RunError
 from probes.log import opening, rows
@@ -270,6 +271,21 @@ def test_what_is_known_is_not_read_again_and_what_is_gone_is_forgotten(folder, m
     first.unlink()
     folder.table.refresh()
     assert folder.table.read()["step"].to_pylist() == [3]
+
+
+@pytest.mark.parametrize("columns", [None, ["y"]])
+def test_files_of_a_store_are_fetched_together_and_once(folder, columns):
+    folder.add([1, 2])
+    folder.add([3])
+    storage = RemoteMemory.copy_of(folder.root.parent)
+    table = rows.Table(storage, "predictions", [2])
+    table.refresh()
+    expected = [0, 1, 0]
+    for _ in range(2):
+        assert table.read(columns)["y"].to_pylist() == expected
+        assert (storage.requests["fetch"], storage.requests["range"]) == (2, 0)
+    assert table.read(columns, step=3)["y"].to_pylist() == [0]
+    assert storage.requests["fetch"] == 4  # a step's are not kept; which files hold it is not known yet
 
 
 def test_an_empty_folder_has_the_columns_of_its_kind(tmp_path):

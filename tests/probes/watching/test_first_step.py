@@ -237,7 +237,7 @@ def test_what_goes_wrong_in_putting_layers_together_ends_no_training(tmp_path, m
     def fails(*_):
         raise IndexError("tuple index out of range")
 
-    monkeypatch.setattr(finding.Finder, "_link_priors", fails)
+    monkeypatch.setattr(finding, "link_priors", fails)
     said = r"IndexError: tuple index out of range.*a fault of this package"
     model = networks.ReturnsMuLogVar()
     with watch(model, tmp_path / "run") as recording:

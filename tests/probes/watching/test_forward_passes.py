@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from probes.run import Run
-from probes.watching import attaching
+from probes.watching import step_sums
 from probes.watching.attaching import watch
 from probes.watching.observing import observe
 
@@ -143,7 +143,7 @@ def test_means_that_are_computed_alone_are_not_kept(tmp_path):
         recording.step(0)
         for _ in range(500):
             model.fc_mu(rows())
-        pair = next(iter(recording._finder._pairs.values()))
+        pair = next(iter(recording._finder._hooks.pairs.values()))
         assert sum(map(len, pair._waiting.queues)) <= 64
 
 
@@ -239,14 +239,14 @@ def test_forward_passes_after_the_last_step_belong_to_none(tmp_path, every):
 
 def test_a_long_step_that_is_not_due_is_kept_as_sums(tmp_path, monkeypatch):
     """An epoch between two calls of `step`, say: its tensors are not kept in case it is the last."""
-    monkeypatch.setattr(attaching, "HELD_BYTES", 4 * BATCH * NEURONS * 4)
+    monkeypatch.setattr(step_sums, "HELD_BYTES", 4 * BATCH * NEURONS * 4)
     model, x = Pair(), torch.randn(3, 40, BATCH, INPUTS)
     held = []
     with watch(model, tmp_path / "run", every=10) as recording:
         for step, batches in enumerate(x):
             for batch in batches:
                 model(batch)
-                held.append(len(recording._held))
+                held.append(len(recording._sums.held))
             recording.step(step)
     assert max(held) <= 2
     run = Run(tmp_path / "run")

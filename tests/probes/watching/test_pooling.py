@@ -13,9 +13,9 @@ from probes.moments import derive, moments
 from probes.run import Run
 from probes.watching import pooling
 from probes.watching.attaching import watch
+from probes.watching.layouts import Observed
 from probes.watching.observing import observe
 from probes.watching.pooling import Pool, Reading, Rows, sums_of
-from probes.watching.posterior_source import Observed
 
 
 class Pair(nn.Module):

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from probes.watching.posterior_source import Observed
+from probes.watching.layouts import Observed
 from probes.watching.probing import of_inputs
 
 generator = torch.Generator().manual_seed(0)

@@ -21,8 +21,9 @@ from probes import Recorder
 from probes.sequence_moments import SequenceMoments
 from vdn.config import from_dict, resolve
 from vdn.data import load
-from vdn.train import TrainingLogger, layer_list
+from vdn.train import layer_list
 from vdn.trainer import make_trainer
+from vdn.training_logger import TrainingLogger
 
 ROOT = Path(__file__).resolve().parents[3]
 OF_THE_CPU = {

@@ -19,7 +19,7 @@ from probes.export.report import report
 from probes.figures import frames
 from probes.figures.layer_bands import quantiles
 from probes.regimes import classify
-from probes.schema import evaluate
+from probes.schema import evaluate, evaluation
 
 NEURONS = 6
 
@@ -158,7 +158,7 @@ def test_a_new_derived_statistic_is_one_entry(observed, monkeypatch):
     )
     monkeypatch.setitem(schema.STATISTICS, "precision", entry)
     schema.inputs_of.cache_clear()
-    schema._settings_of.cache_clear()
+    evaluation._settings_of.cache_clear()
     run = probes.Run(observed)
     assert "precision" in run.available
     assert run.at(int(run.steps[-1]), statistics=["precision"])["precision"].tolist() == [1.0] * NEURONS
