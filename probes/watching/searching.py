@@ -22,7 +22,7 @@ from probes.watching.collecting import NOT_READ, Candidates, Key
 from probes.watching.evidence import posteriors_of
 from probes.watching.family_readings import is_joint
 from probes.watching.family_sources import FamilySource
-from probes.watching.graph_uses import halved, uses_of_candidates
+from probes.watching.graph_uses import halved, summed, uses_of_candidates
 from probes.watching.hooks import CompiledError, Sites, flat
 from probes.watching.makers import Makers
 from probes.watching.naming import Role, describe, not_latent, role
@@ -215,6 +215,7 @@ class Search:
     def _look_at_uses(self, output: Any) -> None:
         """What logits, and scales of weights, go through on the way to what the model returns."""
         tensors = list(tensors_in(output))
+        self._candidates.added |= summed(tensors)
         if any(candidate.source.slot.form == "logits" for candidate in self._candidates.found.values()):
             for key, kinds in uses_of_candidates(tensors).items():
                 self._candidates.uses.setdefault(key, set()).update(kinds)

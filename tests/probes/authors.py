@@ -1076,11 +1076,11 @@ class PlanarUnderANeutralName(Author):
 
 
 @habit
-class Householder(PlanarUnderANeutralName):
+class Householder(Author):
     """z0 is turned by a reflection: a full covariance."""
 
     def __init__(self):
-        Author.__init__(self)
+        super().__init__()
         heads(self)
         self.v_layer = nn.Linear(H, N)
 
