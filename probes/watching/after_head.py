@@ -119,7 +119,8 @@ def _last_factor(scale: Chain) -> float | None:
     """A number that what makes a scale positive is multiplied by last."""
     *before, last = scale.steps or (ADDED,)
     positive = any(step.name in POSITIVE for step in before)
-    return last.factor if positive and last.name == "mul" and not last.hidden else None
+    is_factor = last.name == "mul" and not last.hidden and last.factor != 1
+    return last.factor if positive and is_factor else None
 
 
 def as_prepared(source: PosteriorSource, scale: Chain, named: str, lowest: float) -> PosteriorSource:
@@ -557,7 +558,9 @@ class AfterHeads:
             if key not in self._seen:
                 with self._safely():
                     self._prepared(key, mean, scale)
-            if last and key not in self.sampled and scale in self._noised:
+            heads = [head for head, other in self.handed_on.items() if other == key]
+            behind = {scale, *(self._keys[head][1] for head in heads)}
+            if last and self.sampled.isdisjoint((key, *heads)) and not self._noised.isdisjoint(behind):
                 self._found(key, multiplied, [])
                 continue
             outside = mean[1] is not None or key in self.handed_on  # whoever gets it, uses it by its name

@@ -66,7 +66,12 @@ def choose(candidates: Candidates, merges: bool) -> list[Candidate]:
         if not _is_elsewhere(candidates, key) and _may_be_latent(candidates, candidate)
     ]
     drawn = _sampled_with(candidates)
-    possible = [one for one in possible if not _is_known_better(one, drawn)]
+    keys = [(one.source.name, one.source.rank) for one in possible]
+    possible = [
+        candidates.found[key]
+        for key in keys
+        if not any(_is_known_better(candidates, key, one) for one in keys)
+    ]
     chosen: list[Candidate] = []
     # stable: first seen first, but one that came with its prior says more
     for candidate in sorted(possible, key=lambda one: (one.source.rank, not has_prior(one))):
@@ -107,21 +112,18 @@ def _sampled_with(candidates: Candidates) -> list[Candidate]:
     return [candidates.found[key] for key in keys if key in candidates.found]
 
 
-def _is_known_better(candidate: Candidate, drawn: Sequence[Candidate]) -> bool:
-    """Whether a scale is taken for what its name may mean, and another candidate is the same mean as it is
-    sampled with.
+def _is_known_better(candidates: Candidates, key: Key, by: Key) -> bool:
+    """Whether a scale is taken for what its name may mean, and another candidate is the same mean, read as it
+    is sampled with.
     """
-    source = candidate.source
-    unsure = (
-        source.origins.get("scale") == "assumed" and source.origin == "output" and not has_prior(candidate)
-    )
-    others = [one for one in drawn if one is not candidate and one.source.origins.get("scale") == "named"]
-    return (
-        unsure
-        and not source.by_hand
-        and candidate not in drawn
-        and any(one.source.rank > source.rank and candidate.same_as(one) for one in others)
-    )
+    sampled = candidates.after.sampled if candidates.after is not None else set()
+    one, other = candidates.found[key], candidates.found[by]
+    unsure = one.source.origins.get("scale") == "assumed" and one.source.origin == "output"
+    unsure = unsure and one.source.slot.form.startswith("log_")  # a plain sigma is what it is sampled with
+    known = other.source.origins.get("scale") == "named" and by in sampled and by not in candidates.refused
+    if key == by or not unsure or not known or key in sampled or has_prior(one) or one.source.by_hand:
+        return False
+    return one.same_as(other)
 
 
 def _without_components(candidates: Candidates, chosen: list[Candidate]) -> list[Candidate]:
@@ -278,6 +280,8 @@ def _is_elsewhere(candidates: Candidates, key: Key) -> bool:
     if after is not None and key not in after.sampled:
         norm = candidates.norms.get(key)
         inside = inside or (norm if norm in after.sampled else None)
+    if inside in candidates.found and _is_known_better(candidates, inside, key):
+        inside = None
     known = inside in candidates.found or key in candidates.refused or key in candidates.absorbed
     return known or _is_a_step_to_another(candidates, key)
 

@@ -62,6 +62,8 @@ class Search:
         The same, of the distributions that a module makes in its forward pass.
     ran
         Paths that put something out, and names that were handed over.
+    before
+        Candidates that are read as they are used, as they were found.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Search:
         self.sources: dict[str, list[PosteriorSource]] = {}
         self.made: dict[str, list[FamilySource]] = {}
         self.ran: set[str] = set()
+        self.before: dict[Key, PosteriorSource] = {}
         self._known: set[str] = set()  # need not be looked through again
         self._widths = _widths(model)
 
@@ -315,6 +318,7 @@ class Search:
         if isinstance(before.prior, Slot) and before.prior.form == before.slot.form:
             why = f"{source.why}; ASSUMED its prior's scale is made in the same way"
             candidate.source = source = replace(source, why=why, prior_like=True)
+        self.before.setdefault(key, before)
         candidate.pool, candidate.kept = candidate.pool.anew(), Kept()
         pair = replace(source, slot=replace(source.slot, mean=0, scale=1))
         for output in outputs:
