@@ -266,6 +266,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements.txt requirements-ui.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing about 1 GB of packages into $(VENV), once; it takes a minute or two"
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .  # the commands probes and vdn
 	touch $@

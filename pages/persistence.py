@@ -118,6 +118,7 @@ else:
     figure, correlations, at = curves
     title = (
         f"**Autocorrelation** · of posterior means over consecutive positions, at step {at:,}, corrected for"
-        " the bias of a short sequence; shaded: what none would show by chance"
+        " the bias of a short sequence; shaded: what none would show by chance; ESS: how many independent"
+        " positions these are worth"
     )
     cards.card(title, figure, "autocorrelation", correlations, of=context.entry.name)

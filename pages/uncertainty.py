@@ -29,8 +29,7 @@ from probes.spacing import evenly_spaced
 
 FANS = 6  # layers side by side; deeper networks show evenly spaced ones
 TESTED = {
-    "nll_joint": SCORES["nll_joint"].title, "nll_marginal": "marginal NLL", "crps": SCORES["crps"].label,
-    "energy": SCORES["energy"].label, "mse": "MSE",
+    **{name: SCORES[name].title for name in ("nll_joint", "nll_marginal", "crps", "energy", "mse")},
     "accuracy": "accuracy", "brier": "Brier (0 to 2)", "ece": "ECE", "ece_null": "ECE if calibrated",
     "ece_null_95": "if calibrated, 95 % below",
     **{f"coverage_{level}": f"in {level} %" for level in COVERAGE_LEVELS},

@@ -22,6 +22,7 @@ from probes.errors import RunError
 from probes.fleet import command as fleet_command
 from probes.log import manifest
 from probes.log.check import check
+from probes.log.config import plain
 from probes.log.maintenance import compact
 from probes.run import Run, catalog
 from probes.storage import is_store, local_folder, open_folder
@@ -82,8 +83,14 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _ls(folder: str, console: Console) -> int:
+    rows = catalog(folder).to_dict("records")
+    if not rows:
+        console.print(
+            f"{shown(folder)} holds no run: the runs of a folder are its subfolders with a run.json"
+        )
+        return 0
     table = Table("run", "status", "steps", "layers", "neurons", "living share", "scores", box=None)
-    for row in catalog(folder).to_dict("records"):
+    for row in rows:
         if row["error"]:
             table.add_row(shown(row["name"]), row["status"], shown(row["error"]))
             continue
@@ -115,12 +122,17 @@ def _show(path: str, as_json: bool, console: Console) -> int:
         "last_step": int(steps[-1]) if steps.size else None,
     }
     if as_json:
-        print(json.dumps(manifest.plain(head | {"layers": layers}), allow_nan=False))
+        print(json.dumps(plain(head | {"layers": layers}), allow_nan=False))
         return 0
     console.print(
         f"{shown(run.name)}: {run.status}, {steps.size} recorded steps"
         + (f", the last is {steps[-1]}" if steps.size else "")
     )
+    if not layers:
+        console.print("no layer is recorded, only numbers that were handed over:")
+        for line in "\n".join(manifest.refused(run.config)).splitlines():
+            console.print(shown(line), soft_wrap=True)
+        return 0
     columns = {
         "living share": "living_share", "rate (nats)": "rate", "information (nats)": "information",
         "contraction": "contraction", "entropy (nats)": "entropy", "perplexity": "perplexity",
@@ -152,7 +164,9 @@ def _check(path: str, console: Console) -> int:
     for finding in findings:
         console.print(shown(f"{finding.level}: {finding.where}: {finding.what}"), soft_wrap=True)
     errors = sum(finding.level == "error" for finding in findings)
-    summary = f"{errors} errors, {len(findings) - errors} notes" if findings else "all is as it should be"
+    notes = len(findings) - errors
+    counts = [f"{count} {what}{'s' * (count != 1)}" for count, what in ((errors, "error"), (notes, "note"))]
+    summary = ", ".join(counts) if findings else "all is as it should be"
     console.print(f"{shown(path)}: {summary}")
     return 1 if errors else 0
 

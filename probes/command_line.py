@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -41,8 +42,13 @@ class Output(Console):
 
 
 def program(name: str) -> str:
-    """How a command line was called: by its command, or as a module of this interpreter."""
-    return f"python -m {name}" if Path(sys.argv[0]).name == "__main__.py" else name
+    """How a command line was called: by its command, with its folder where that is not on PATH, or as a
+    module of this interpreter.
+    """
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"python -m {name}"
+    return str(called) if called.name == name and not shutil.which(name) else name
 
 
 def enter(

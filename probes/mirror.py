@@ -128,7 +128,7 @@ class Mirror:
         if self._stored is None:
             self._claim(state)
         if self._is_resumed(state):
-            self._set_aside(state, counted)
+            self._delete_set_aside(state, counted)
         for name in _TABLES:
             for segment in counted[name]:
                 self._put(f"{name}/{segment.name}")
@@ -201,7 +201,7 @@ class Mirror:
             )
         return len(now) > len(before)
 
-    def _set_aside(self, state: dict[str, Any], counted: Mapping[str, list[Segment]]) -> None:
+    def _delete_set_aside(self, state: dict[str, Any], counted: Mapping[str, list[Segment]]) -> None:
         """Delete from the store what the run has set aside: before it, put what is left of such files."""
         old: list[str] = []
         for name in FOLDERS:  # what is derived first, the truth last

@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 
 from probes.errors import RunError
+from probes.log import manifest
 from probes.log.segments import listed_anew
 from probes.storage import open_folder
 
@@ -69,7 +70,7 @@ class Spool:
     def refuse_second(self) -> None:
         """Raise RunError where the store holds a run already; of one that does not answer it is only said."""
         try:
-            there = open_folder(self.url).stamp("run.json") is not None
+            there = open_folder(self.url).stamp(manifest.FILE) is not None
         except RunError as error:
             warnings.warn(
                 f"{error}: recording goes on in {self.folder}, and is mirrored when the store answers",
@@ -88,16 +89,16 @@ class Spool:
 
         Raises RunError where the store has none.
         """
-        if (self.folder / "run.json").exists():
+        if (self.folder / manifest.FILE).exists():
             return
-        if open_folder(self.url).stamp("run.json") is None:
+        if open_folder(self.url).stamp(manifest.FILE) is None:
             raise RunError(f"{self.url} holds no run to resume, and neither does {self.folder}")
         listed_anew(self._fetch)  # a mirror elsewhere may still be at its last round
 
     def _fetch(self) -> None:
         storage = open_folder(self.url)
-        paths = [path for path in _objects(self.url) if path != "run.json"]
-        for path in (*paths, "run.json"):  # without it nothing is there yet
+        paths = [path for path in _objects(self.url) if path != manifest.FILE]
+        for path in (*paths, manifest.FILE):  # without it nothing is there yet
             target = self.folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(storage.read(path, sys.maxsize))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import runpy
 import shutil
 import sys
 import tempfile
@@ -69,13 +68,24 @@ def run_command(options: argparse.Namespace) -> int:
         import_module("plotly")
     folders = [_folder_of_runs(text) for text in options.folders]
     with _demo(options.demo) as shown:
-        words = command(options, [*folders, *shown])
-        sys.argv = ["streamlit", *words]
-        try:
-            runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
-        except SystemExit as ended:
-            return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    return 0
+        return _serve(command(options, [*folders, *shown]))
+
+
+def _serve(words: Sequence[str]) -> int:
+    """Streamlit's own command; Ctrl-C is how it is meant to end, and no error."""
+    cli, click = import_module("streamlit.web.cli"), import_module("click")  # the latter is Streamlit's own
+    sys.argv = ["streamlit", *words]
+    try:
+        ended = cli.main(list(words), prog_name="streamlit", standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        print("\n  Dashboard: stopped", file=sys.stderr)
+        return 0
+    except click.ClickException as error:
+        error.show()
+        return int(error.exit_code)
+    except SystemExit as left:
+        ended = left.code
+    return ended if isinstance(ended, int) else int(ended is not None)
 
 
 def command(options: argparse.Namespace, folders: Sequence[Path | str]) -> list[str]:

@@ -163,7 +163,7 @@ class LogLines(logging.StreamHandler[TextIO]):
 
 class Display:
     """A progress bar with step, loss, rate, living share and time left; below it, once training has ended,
-    one of the test.
+    one of the test. Where no bar can move, as in a log file, a line a tenth instead.
     """
 
     def __init__(self, console: Output) -> None:
@@ -177,6 +177,7 @@ class Display:
         )
         self.task = self.bar.add_task("training", note="")
         self.test = self.bar.add_task("testing", note="examples", visible=False, start=False)
+        self.told = ("", 0)  # the last line: of what, which tenth
 
     def __enter__(self) -> Display:
         return self
@@ -186,14 +187,26 @@ class Display:
             self.bar.stop()
 
     def __call__(self, progress: Progress) -> None:
+        living = "" if progress.living_share is None else f"  living {progress.living_share:.0%}"
+        note = f"loss {progress.loss:.3f}  rate {progress.rate:.0f} nats{living}"
+        if not self.bar.console.is_terminal:
+            self._line(progress, note)
+            return
         self.bar.start()  # not before there is something to show: an error is one line
         if progress.to_test:
             self.bar.start_task(self.test)
             self.bar.update(self.test, completed=progress.tested, total=progress.to_test, visible=True)
             return
-        living = "" if progress.living_share is None else f"  living {progress.living_share:.0%}"
-        note = f"loss {progress.loss:.3f}  rate {progress.rate:.0f} nats{living}"
         self.bar.update(self.task, completed=progress.step, total=progress.steps, note=note)
+
+    def _line(self, progress: Progress, note: str) -> None:
+        what, done, total = "training", progress.step, progress.steps
+        if progress.to_test:
+            what, done, total, note = "testing", progress.tested, progress.to_test, "examples"
+        tenth = 10 * done // max(total, 1)
+        if self.told != (what, tenth):
+            self.told = (what, tenth)
+            self.bar.console.print(f"{what} {done:,} of {total:,}  {note}", soft_wrap=True, highlight=False)
 
 
 def score_table(result: dict[str, Any]) -> Table:

@@ -263,7 +263,7 @@ def needs_steps(context: RunContext) -> int:
     if step is None:
         running = context.run.status == "running"
         why = (
-            "The first steps appear within seconds: reload then."
+            "The first steps appear here by themselves, within seconds."
             if running
             else "It ended before its first flush."
         )

@@ -17,6 +17,8 @@ from probes.schema import LIVING_REGIMES, REGIMES, UNKNOWN
 
 OF_FAMILIES = ("entropy", "perplexity", "used_codes", "joint_kl", "coupling")
 """Numbers that layers of some families have."""
+OVER_NEURONS = {"contraction": "mean", "half_life": "median"}
+"""Statistic -> what of a layer's neurons is told: the mean contraction is the one that all pages show."""
 
 
 def layer_rows(run: RunReader) -> list[dict[str, Any]]:
@@ -31,7 +33,7 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
     -------
     list of dict
         One a layer: layer, family (in words), neurons, step, regimes (name -> count), living_share, rate and
-        information (nats, summed over neurons), contraction (median), measured_half_life (median over the
+        information (nats, summed over neurons), contraction (mean), measured_half_life (median over the
         probe sequence, in t; None also where it is longer than that can say), half_life (median, in t, if
         means were first-order autoregressions), temporal_faults ("stuck" and "jittery" -> count, on the split
         that was evaluated last), entropy (median, nats), perplexity (of a code book, else the median),
@@ -62,10 +64,10 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
                 if column in summary and not pd.isna(summary[column]):
                     row[name] = float(summary[column]) * layer["neurons"]
             row |= _of_families(summary, layer["neurons"])
-            for name in ("contraction", "half_life"):
+            for name, middle in OVER_NEURONS.items():
                 if name in run.available and (taken := run.taken(index, name)).size:
                     values = run.at(int(taken[-1]), index, [name])[name]
-                    row[name] = None if values.isna().all() else float(values.median())
+                    row[name] = None if values.isna().all() else float(values.agg(middle))
         rows.append(row)
     return rows
 

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from probes.errors import RunError
 from probes.log import manifest, opening
+from probes.log.config import plain
 from probes.log.footer_checksum import checksummed_writer
 from probes.storage import Folder, Storage, open_folder
 
@@ -357,5 +358,5 @@ def tracked(run: Folder, name: str, shown: Progress = silent) -> Iterator[Tracke
 
 
 def _write_json(storage: Storage, path: str, values: dict[str, Any]) -> None:
-    text = json.dumps(manifest.plain(values), allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+    text = json.dumps(plain(values), allow_nan=False, ensure_ascii=False, indent=1) + "\n"
     storage.put(path, text.encode())

@@ -19,6 +19,7 @@ MODES = {"mean": "held at the prior's mean", "resampled": "drawn from the prior"
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star", "hexagon")
 """Of layers, in order."""
 ZERO_LINE = {"color": style.CURSOR, "width": 1}
+SIDE_BY_SIDE = 380  # pixels: figures of one height, so that their axes are level
 
 
 def score_label(score: str) -> str:
@@ -80,7 +81,7 @@ def ablation_effects(effects: pd.DataFrame, score: str, mode: str, layers: Seque
         f"Change of {score_label(score)} when each neuron is {MODES.get(mode, mode)}, with 95 % intervals,"
         f" {len(layers)} layers"
     )
-    return figure.finish(320, alt, hovermode="closest")
+    return figure.finish(SIDE_BY_SIDE, alt, hovermode="closest")
 
 
 def ablation_prediction(
@@ -133,7 +134,7 @@ def ablation_prediction(
     alt = (
         f"Change of {score_label(score)} when a neuron is {MODES.get(mode, mode)}, against its {entry.title}"
     )
-    return figure.finish(380, alt, hovermode="closest")
+    return figure.finish(SIDE_BY_SIDE, alt, hovermode="closest")
 
 
 def ablation_predictors(predictors: pd.DataFrame, score: str, mode: str, layers: Sequence[str]) -> go.Figure:

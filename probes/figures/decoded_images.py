@@ -16,7 +16,7 @@ def decoded_images(contents: pd.DataFrame, names: Mapping[tuple[int, int], str],
     Parameters
     ----------
     contents : pandas.DataFrame
-        As `probes.experiments.decoded.decoded_traversal` gives it.
+        As `probes.watching.decoding.decoded_traversal` gives it.
     names : mapping
         (layer, neuron) -> what it is called; in this order, others are left out.
     alt : str

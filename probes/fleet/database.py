@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +18,10 @@ from probes.errors import RunError, first_line, writing
 from probes.extras import named
 from probes.fleet import run_files
 from probes.fleet.copies import Copies
-from probes.fleet.run_columns import runs_table
+from probes.fleet.run_columns import free_name, runs_table
 from probes.log import neuron_summary
 from probes.log.catalog import catalog_rows, run_name
+from probes.log.rows import lasting_columns
 from probes.schema import LIVING_REGIMES, REGIMES, UNKNOWN
 from probes.storage import is_store, open_folder, without_secrets
 from probes.storage.local import write_atomic
@@ -46,7 +48,8 @@ def fleet(
     ----------
     folders
         Folders of runs, or their URLs in an object store (`s3://bucket/runs`); subfolders that hold runs, as
-        sweeps do, are looked into as well. Of stored runs the files that a question needs are copied here.
+        sweeps do, are looked into as well, and a run counts once. Of stored runs the files that a question
+        needs are copied here.
     threads
         Of DuckDB; all cores by default.
     memory_limit
@@ -74,6 +77,7 @@ def fleet(
     """
     given = [folders] if isinstance(folders, str | Path) else list(folders)
     rows: dict[str, dict[str, Any]] = {}
+    known: set[str] = set()
     for folder in given:
         if not is_store(folder) and "://" in str(folder):
             raise RunError(
@@ -81,7 +85,11 @@ def fleet(
             )
         place = open_folder(folder).root if is_store(folder) else Path(folder).absolute()
         for row in catalog_rows(place, nested=True):
-            rows[run_name(Path(str(row["path"])), rows)] = row
+            path = str(row["path"])
+            real = path if is_store(path) else os.path.realpath(path)
+            if real not in known:  # folders may lie in one another
+                known.add(real)
+                rows[run_name(Path(path), rows)] = row
     if engine == "daft":
         from probes.fleet.daft_engine import DaftFleet
 
@@ -251,11 +259,10 @@ class Fleet:
         RunError
             As `sql`, and where nothing can be written there.
         """
-        own = {name.lower() for name in self.columns(table)}
-        beside = [
-            f"r.{_name(column)} as {_name(column if column.lower() not in own else f'config_{column}')}"
-            for column in self.varying()
-        ]
+        names, beside = list(self.columns(table)), []
+        for column in self.varying():
+            names.append(free_name(column, "config", names))
+            beside.append(f"r.{_name(column)} as {_name(names[-1])}")
         query = f"select * from {table}"
         if table != "runs":
             columns = ", ".join(["run", *beside, "t.* exclude (run)"])
@@ -366,9 +373,7 @@ class Fleet:
     def _make_view(self, name: str, table: str) -> None:
         paths = self._put_files(table)
         if not paths:
-            empty = {"run": pa.string()} | {
-                field.name: field.type for field in run_files.lasting_columns(table)
-            }
+            empty = {"run": pa.string()} | {field.name: field.type for field in lasting_columns(table)}
             self._put_empty(name, pa.schema(list(empty.items())))
             return
         self._view(

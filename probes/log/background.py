@@ -27,8 +27,6 @@ ROW_BYTES = 64  # what a row of scalars or events counts against the buffer's bo
 FLUSH_BYTES = 64 * 2**20
 HEARTBEAT_SECONDS = 5.0
 """How often a run that records nothing still says that it lives; readers allow 30 s."""
-
-
 WRITE_ERRORS = (OSError, pa.ArrowException, ValueError, MemoryError)
 """What a write may fail with; anything else ends the thread, which the next call reports."""
 

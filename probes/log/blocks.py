@@ -30,6 +30,16 @@ _ORDER = {name: rank for rank, name in enumerate(STATISTICS)}
 KEY_FIELDS = tuple(pa.field(key, pa.type_for_alias(kind), nullable=False) for key, kind in KEYS.items())
 
 
+def pyramid_name(width: int) -> str:
+    """Folder of a level of the pyramid: `width` recorded steps a bucket."""
+    return f"pyramid/{width}"
+
+
+def is_grid(name: str) -> bool:
+    """Whether a folder holds rows (layer, neuron, step) in row groups of 64 neurons."""
+    return name == "neurons" or name.startswith("pyramid/")
+
+
 @dataclass(frozen=True)
 class ColumnBlock:
     """One layer at some recorded steps.

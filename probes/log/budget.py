@@ -28,8 +28,6 @@ MEASURED = 64
 """Recorded steps on the disk from which on their own size counts, and not the typical one."""
 REVIEWED = 256
 """Recorded steps after which the size on the disk is looked at again."""
-
-
 TARGET = 0.95
 """Share of the size that is planned with: closing a run writes the pyramid of its last block."""
 

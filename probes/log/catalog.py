@@ -43,7 +43,8 @@ def catalog(folder: Folder) -> pd.DataFrame:
         neurons, steps, last_step, living_share (a list, one a layer), scores ({"split/name": {"step",
         "value"}}), sparklines ({name: [(step, value), ...]}), config, tags, notes, sets ({name: [neuron,
         ...]}), shown_name ("" for none), archived, notes_error (why notes.json cannot be read), dropped,
-        error (why the run cannot be read).
+        error (why the run cannot be read), layer_names, layer_neurons, layer_families (a list each, one a
+        layer), extent (a text that changes when rows come or are set aside).
 
     Raises
     ------

@@ -21,10 +21,19 @@ from probes.errors import REMEDY, RunError
 from probes.families import family_of
 from probes.families.gaussian import Gaussian
 from probes.log import columns as log_columns
-from probes.log import manifest, neuron_summary, opening, posterior_rows, rows
-from probes.log.blocks import CODES, KEPT_MANTISSA_BITS, ColumnBlock, buckets_at, filled, neuron_groups
-from probes.log.compaction import pyramid_name, stack_neurons
+from probes.log import manifest, neuron_summary, opening, rows
+from probes.log.blocks import (
+    CODES,
+    KEPT_MANTISSA_BITS,
+    ColumnBlock,
+    buckets_at,
+    filled,
+    neuron_groups,
+    pyramid_name,
+)
+from probes.log.compaction import stack_neurons
 from probes.log.grid import GridFile, schema_fault
+from probes.log.posterior_check import PosteriorCheck
 from probes.log.segments import Segment, list_segments, listed_anew, uncovered
 from probes.log.summaries import COUNTS, summarise
 from probes.schema import BLOCK_STEPS, KEYS, PYRAMID, REGIME, SETTLED, STATISTICS
@@ -330,11 +339,12 @@ def _summary_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Findi
         found = expected.index.isin(stored.index)
         missing += int((~found).sum())
         expected = expected[found]
+        mine = stored.loc[expected.index]
         for name in expected.columns if len(expected) else ():
             if name not in stored.columns:
                 yield Finding("error", "layers", f"lacks the column {name}")
                 return
-            if not _all_close(expected[name], stored.loc[expected.index, name], tolerance):
+            if not _all_close(expected[name], mine[name], tolerance):
                 yield Finding("error", "layers", f"{name} differs from the rows of neurons/{segment.name}")
     if missing and manifest.status(state) != "running":
         yield Finding(
@@ -448,7 +458,7 @@ def _row_findings(storage: Storage, name: str, state: dict[str, Any]) -> Iterato
         expected = segment.last + 1
         try:
             count = 0
-            posteriors = posterior_rows.Checked(name, state["layers"], _tolerance(0.0, state))
+            posteriors = PosteriorCheck(name, state["layers"], _tolerance(0.0, state))
             for table in rows.read_batches(storage, where):
                 rows.check_keys(table, name, where, widths)
                 count += table.num_rows

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from probes.log import opening, rows
-from probes.log.blocks import KEY_FIELDS, column_rank
-from probes.log.compaction import is_grid
+from probes.log.blocks import KEY_FIELDS, column_rank, is_grid
 from probes.log.segments import counted_segments
 from probes.storage import Storage
 

@@ -13,7 +13,9 @@ from probes.log.blocks import (
     buckets,
     column_rank,
     concatenate,
+    is_grid,
     neuron_groups,
+    pyramid_name,
     write_column_blocks,
     write_layers,
 )
@@ -39,15 +41,6 @@ CACHE_BYTES = 64 * 2**20
 """So much of the block that is filling stays in memory, so that compacting it reads nothing; of a larger one
 nothing does.
 """
-
-
-def is_grid(name: str) -> bool:
-    """Whether a folder holds rows (layer, neuron, step) in row groups of 64 neurons."""
-    return name == "neurons" or name.startswith("pyramid/")
-
-
-def pyramid_name(width: int) -> str:
-    return f"pyramid/{width}"
 
 
 @dataclass(frozen=True)

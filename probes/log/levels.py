@@ -10,8 +10,7 @@ import copy
 
 import numpy as np
 
-from probes.log.blocks import CODES, ColumnBlock, buckets, filled, most_severe
-from probes.log.compaction import pyramid_name
+from probes.log.blocks import CODES, ColumnBlock, buckets, filled, most_severe, pyramid_name
 from probes.log.footers import Footers
 from probes.log.grid import Level
 from probes.log.segments import Segment, uncovered

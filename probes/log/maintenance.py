@@ -13,13 +13,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from probes.log import manifest, neuron_summary, opening, rows
-from probes.log.blocks import ColumnBlock, column_rank, concatenate, neuron_groups, write_column_blocks
+from probes.log.blocks import (
+    ColumnBlock,
+    column_rank,
+    concatenate,
+    is_grid,
+    neuron_groups,
+    pyramid_name,
+    write_column_blocks,
+)
 from probes.log.compaction import (
     FULL_ROWS,
     PyramidBuilder,
     compact_segments,
-    is_grid,
-    pyramid_name,
     stack_neurons,
 )
 from probes.log.grid import GridFile

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from probes.errors import RunError
 from probes.families import family_of
 from probes.log import config as configuration
 from probes.log import manifest_fields
-from probes.log.config import plain as plain
+from probes.log.config import plain
 from probes.log.limits import JSON_BYTES, SCORES
 from probes.log.opening import parse_json, read_json
 from probes.run_reader import FinalStatus, Status
@@ -34,8 +34,9 @@ MISSED_ROUNDS = 3
 """In a store, where a mirror rewrites the manifest every `mirror_seconds`, so many rounds more."""
 SPARKLINE_POINTS = 32
 SPARKLINES = 12
+LOOKED_INTO = 20  # folders, for runs, where a folder of runs was named instead of one of them
 """Series of a manifest that get a sparkline, in order of appearance: a catalog of 1,000 runs stays small."""
-FINAL_STATUSES: tuple[FinalStatus, ...] = ("finished", "interrupted", "crashed")
+FINAL_STATUSES: tuple[FinalStatus, ...] = get_args(FinalStatus)
 _PACKAGES = ("numpy", "pyarrow", "pandas", "torch")
 
 
@@ -241,7 +242,24 @@ def read(storage: Storage, folder: str = "") -> dict[str, Any]:
     try:
         return checked(read_json(f"{folder}/{FILE}" if folder else FILE, storage), where)
     except FileNotFoundError as error:
-        raise RunError(f"{where} holds no run: there is no {FILE} in it") from error
+        raise RunError(
+            f"{where} holds no run: there is no {FILE} in it{_held_instead(storage, folder)}"
+        ) from error
+
+
+def _held_instead(storage: Storage, folder: str) -> str:
+    """What a folder without a manifest holds, where looking costs no requests: nothing, or runs."""
+    if storage.remote:
+        return ""
+    try:
+        entries = storage.entries(folder)
+        folders = [f"{folder}/{entry.name}" if folder else entry.name for entry in entries if entry.is_folder]
+        runs = [inner for inner in folders[:LOOKED_INTO] if FILE in storage.names(inner)]
+    except RunError:  # a link, or nobody may read it: the manifest is missing all the same
+        return ""
+    if not entries:
+        return ", it is empty or not there"
+    return f"; it is a folder of runs: name one of them, such as {storage.address(runs[0])}" if runs else ""
 
 
 def status(manifest: dict[str, Any]) -> Status:

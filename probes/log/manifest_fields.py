@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
+from probes.log.blocks import CODEC
 from probes.log.config import FILE as CONFIG_FILE
 from probes.log.limits import LARGEST, MAX_CLASSES, MAX_LAYERS, MAX_NEURONS
+from probes.run_reader import Status
 
-STATUSES = ("running", "finished", "interrupted", "crashed")
-PRECISIONS = ("full", "10bit")
+STATUSES: tuple[Status, ...] = get_args(Status)
+PRECISIONS = tuple(CODEC)
 
 Check = Callable[[Any], bool]
 

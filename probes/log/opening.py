@@ -33,8 +33,6 @@ WHOLE_BYTES = 512 * 2**20
 """The same where rows are checked or rewritten and no frame is made of them."""
 END_BYTES = 64 * 2**10
 """Read at once from a file's end: most footers whole."""
-
-
 _CONTAINERS = (list, dict)
 
 

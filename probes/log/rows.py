@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from probes.errors import REMEDY, RunError
 from probes.log import opening
-from probes.log.blocks import CODEC, CODES, KEY_FIELDS, column_rank, round_mantissa
+from probes.log.blocks import CODEC, CODES, KEY_FIELDS, column_rank, is_grid, pyramid_name, round_mantissa
 from probes.log.footer_checksum import checksummed_writer
 from probes.log.limits import LARGEST, MAX_CLASSES
 from probes.log.opening import LogFile
@@ -138,7 +138,7 @@ the regime unknown, stand beside them.
 COUNT = re.compile(f"({REGIME}|{SETTLED})_[0-9]+")
 """Names of the counts of neurons in `layers/`."""
 
-TABLES = ("neurons", *(f"pyramid/{width}" for width in PYRAMID), "layers", *SCHEMAS)
+TABLES = ("neurons", *map(pyramid_name, PYRAMID), "layers", *SCHEMAS)
 """Every folder of a run's rows."""
 
 LAYER_KEYS = pa.schema([STEP, LAYER])
@@ -344,7 +344,7 @@ def known_table(name: str) -> str:
 
 def lasting_columns(name: str) -> pa.Schema:
     """The columns that are there in every file of a table (`settled` since format 1.2)."""
-    if name == "neurons" or name.startswith("pyramid/"):
+    if is_grid(name):
         return pa.schema([*KEY_FIELDS, *(_column(code, pa.int8()) for code in CODES)])
     return _schema(name)
 

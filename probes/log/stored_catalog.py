@@ -17,6 +17,7 @@ from probes import notes
 from probes.errors import RunError
 from probes.log import manifest
 from probes.log.catalog import row_of, unreadable, with_status
+from probes.log.config import plain
 from probes.log.limits import JSON_BYTES
 from probes.log.opening import parse_json
 from probes.storage import Storage
@@ -55,7 +56,7 @@ def index_entry(run: Storage, state: Mapping[str, Any]) -> bytes:
         noted = json.loads(run.read(notes.NAME, JSON_BYTES))
     except (FileNotFoundError, RunError, ValueError):
         noted = None
-    return json.dumps({"run": manifest.plain(dict(state)), "notes": noted}, allow_nan=False).encode()
+    return json.dumps({"run": plain(dict(state)), "notes": noted}, allow_nan=False).encode()
 
 
 def rows(storage: Storage, nested: bool = False) -> list[dict[str, Any]]:

@@ -30,10 +30,12 @@ from probes.log.blocks import (
     ColumnBlock,
     column_rank,
     concatenate,
+    is_grid,
+    pyramid_name,
     round_mantissa,
     write_layers,
 )
-from probes.log.compaction import Compactor, PyramidBuilder, is_grid, pyramid_name
+from probes.log.compaction import Compactor, PyramidBuilder
 from probes.log.row_regimes import RowRegimes
 from probes.log.segments import Segment
 from probes.log.summaries import summarise

@@ -22,6 +22,7 @@ from probes.forks import forget_in_children
 from probes.log import arguments, manifest
 from probes.log.background import FLUSH_BYTES, RecorderError, Settings
 from probes.log.blocks import CODEC
+from probes.log.config import plain
 from probes.log.maintenance import reopen
 from probes.log.manifest import FINAL_STATUSES
 from probes.log.schedule import Schedule
@@ -103,7 +104,7 @@ class Recorder(NeuronsRecorder):
         # unlike `Path.resolve` it bears links that lead round in a circle
         real_name = os.path.basename(os.path.realpath(folder) if spool is None else spool.url)
         own_name = real_name if name is None else arguments.text(name, "name", empty=True)
-        checked = manifest.check_layers([manifest.plain(dict(layer), "a layer") for layer in layers], config)
+        checked = manifest.check_layers([plain(dict(layer), "a layer") for layer in layers], config)
         state = manifest.new(own_name or real_name, checked, config, precision)
         if spool is not None:
             spool.refuse_second()
@@ -163,7 +164,7 @@ class Recorder(NeuronsRecorder):
             flush_seconds, flush_steps, flush_bytes, when_full, strict, every, geometric, max_gb
         )
         schedule = Schedule(settings.every, settings.geometric)
-        kept = arguments.whole_number(step, "resume: step", least=-1)
+        kept = arguments.whole_number(step, "resume, the last step to keep,", least=-1)
         spool = _spool(path)
         folder = local_folder(path) if spool is None else spool.folder
         if spool is not None:

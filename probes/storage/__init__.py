@@ -32,8 +32,6 @@ __all__ = [
 
 Content: TypeAlias = bytes | Callable[[Path], object]
 """What is put: the bytes, or a function that writes them to the local file it is given, which is then put."""
-
-
 Wanted: TypeAlias = tuple[str, int, int]
 """A range of an object that will be read: its path, and start and stop in bytes, the stop exclusive."""
 
@@ -205,23 +203,6 @@ class Storage(Listing, Protocol):
             except (FileNotFoundError, RunError) as error:
                 found.append(error)
         return found
-
-    @abstractmethod
-    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Read several ranges of an object at once.
-
-        Parameters
-        ----------
-        path
-            The object.
-        ranges
-            (start, stop) in bytes, the stop exclusive.
-
-        Returns
-        -------
-        list of bytes
-            One for each range, shorter where the object ends before it.
-        """
 
     @abstractmethod
     def open(self, path: str) -> pa.NativeFile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NoReturn
 
 import pyarrow as pa
@@ -66,10 +65,6 @@ class ArrowStorage(Storage):
         with self.open(path) as file:
             refuse_size(self.address(path), file.size(), limit)
             return bytes(file.read_at(file.size(), 0))
-
-    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        with self.open(path) as file:
-            return [bytes(file.read_at(stop - start, start)) for start, stop in ranges]
 
     def open(self, path: str) -> pa.NativeFile:
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -94,10 +94,6 @@ class LocalStorage(Storage):
             size = file.size()
             refuse_size(address, size, limit)
             return bytes(file.read_at(size, 0))
-
-    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        with self.open(path) as file, _reading(self.address(path)):
-            return [bytes(file.read_at(stop - start, start)) for start, stop in ranges]
 
     def open(self, path: str) -> pa.NativeFile:
         address = self.address(path)

@@ -251,11 +251,6 @@ class ObjectStorage(Storage):
         self._refuse_torn(path, content, found.meta["size"])
         return content, _entry(path, found.meta).stamp
 
-    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        entry = self._listed.get(path) or self._head(path)
-        wanted = [(path, start, min(stop, entry.size or 0)) for start, stop in ranges]
-        return list(self._client.workers.map(lambda one: self._get(one[0], entry, one[1], one[2]), wanted))
-
     def fetch(self, wanted: Sequence[Wanted]) -> None:
         ranges: dict[str, list[tuple[int, int]]] = {}
         for path, start, stop in wanted:

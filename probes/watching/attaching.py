@@ -264,6 +264,8 @@ class Recording:
         self._opening: Opening | None = None
         self._closed = False
         self._passed_over: dict[str, int] = {}  # forward passes not looked at, up to the last recorded step
+        if resume is not None:  # here, not at the first step
+            whole_number(resume, "resume, the last step to keep,", least=-1)
         self._calls, self._step = 0, -1 if resume is None else resume
         # the last step and its own, if it was not due
         self._last: tuple[int, dict[str, Summed], list[Seen]] | None = None
@@ -359,7 +361,7 @@ class Recording:
                 f"step {step} does not increase: the step before it is {self._step}. Count over the whole"
                 " training"
             )
-        self._finder.read_what_is_not_called()
+        self._finder.end_step()
         if self._processes.are_to_meet and not self._meet():
             return
         waits = self._finder.waits if opening.settled is None else None
@@ -369,7 +371,7 @@ class Recording:
             self._calls = 0  # the first step that there is something of is due
         if self._opening is None:  # other processes were lost
             return
-        for changed, why in self._finder.end_step().items():
+        for changed, why in self._finder.look_again().items():
             self._sums.fail(changed, why)
         for name, value in scalars.items():
             self.scalar(step, name, value, split, epoch)

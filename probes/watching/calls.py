@@ -64,6 +64,7 @@ class Calls:
         self._masks: dict[str, torch.Size] = {}  # those that may say which positions count
         self._batches: list[str | None] = []  # digests of what the model was called with
         self._inside: list[str] = []  # and of what its modules were
+        self._before = self._given.copy(), self._batches.copy(), self._inside.copy()
         self._handles: list[RemovableHandle] = []
 
     def hear_modules(self) -> None:
@@ -77,6 +78,15 @@ class Calls:
     def hear_model(self) -> None:
         """Hear which arguments the model is called with."""
         self._handles.append(hook_arguments(self._model, self._called))
+
+    def begin(self) -> None:
+        """A forward pass begins, which may raise."""
+        self._before = self._given.copy(), self._batches.copy(), self._inside.copy()
+
+    def drop(self) -> None:
+        """It has raised: what came since it began is forgotten."""
+        given, batches, inside = self._before
+        self._given, self._batches, self._inside = given.copy(), batches.copy(), inside.copy()
 
     def close(self) -> None:
         """Hear no more; what was heard stays."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from probes.watching.after_head import BETWEEN, AfterHeads
+from probes.watching.after_head import AfterHeads
+from probes.watching.as_sampled import BETWEEN
 from probes.watching.candidates import Candidate, has_prior
 from probes.watching.collecting import NOT_READ, SHARDED, Candidates, Key
 from probes.watching.family_pools import pool_for

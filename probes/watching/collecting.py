@@ -96,15 +96,43 @@ class Candidates:
         self.norms: dict[Key, Key] = {}
         self.uses: dict[Key, set[str]] = {}
         self.added: set[Key] = set()
+        self._new: set[Key] = set()  # since the forward pass that runs began
+        self._before: dict[Key, Candidate] = {}  # what came to it since, as it was
+        self._may_raise = False  # whether one runs
         self.after: AfterHeads | None = None
         self.families: Families | None = None
 
     def close(self) -> None:
         """Let go of what was found, and look no longer at what becomes of it."""
-        self.found = {}
+        self.found, self._before = {}, {}
         for looking in (self.after, self.families):
             if looking is not None:
                 looking.close()
+
+    def begin(self) -> None:
+        """A forward pass begins, which may raise."""
+        self._new, self._before, self._may_raise = set(), {}, True
+        self.links.begin()
+
+    def drop(self) -> None:
+        """It has raised: what came since it began is forgotten."""
+        reread = {
+            key
+            for key, before in self._before.items()
+            if key not in self.found or before.source is not self.found[key].source
+        }
+        for key in self._new:
+            self.found.pop(key, None)
+        self.found |= self._before
+        if self.after is not None:
+            self.after.forget(self._new | reread)
+        self.links.drop()
+        self._new, self._before, self._may_raise = set(), {}, False
+
+    def about_to_change(self, key: Key) -> None:
+        """Keep a candidate as it is, in case that the forward pass raises."""
+        if self._may_raise and key not in self._new and key not in self._before:
+            self._before[key] = self.found[key].copied()
 
     @property
     def left_out(self) -> list[str]:
@@ -144,12 +172,14 @@ class Candidates:
             source = observed_source(name, reading, observed)
             candidate = self.found.get((name, RANK_OBSERVED))
             if candidate is not None:
+                self.about_to_change((name, RANK_OBSERVED))
                 candidate.pool.add_observed(observed)
                 candidate.calls += 1
                 self._compare(candidate, _tensors_of(reading))
             elif observed.rows:  # else the next batch may have inputs
                 first = observed.mu if isinstance(observed, Observed) else reading.taken[0]
                 tensors = () if first is None else (first,)
+                self._new.add((name, RANK_OBSERVED))
                 candidate = self.found[name, RANK_OBSERVED] = Candidate.of(source, tensors, observed)
                 if (mean := _mean_of(made)) is not None:
                     candidate.placed = placed(mean, source.layout or "neurons")
@@ -166,6 +196,7 @@ class Candidates:
         """
         key = source.name, source.rank
         if (candidate := self.found.get(key)) is not None:
+            self.about_to_change(key)
             self._look_at_its_layers(key, candidate, value)
             if self.after is not None and candidate.source.slot.form not in SINGLE:
                 self.after.returned(candidate.source, value)
@@ -203,6 +234,7 @@ class Candidates:
             settled.origin not in ("output", "layers") or settled.by_hand or varies(settled, value)
         )
         self.found[key] = candidate
+        self._new.add(key)
         note(mean := settled.tensors(value)[0], key)
         self.norms |= dict.fromkeys(normalised(mean) if settled.origin == "layers" else (), key)
         candidate.made_with = made_with(mean)

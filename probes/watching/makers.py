@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch import Tensor, allclose, nn
+from torch.distributions import Categorical, Distribution
 from torch.utils.hooks import RemovableHandle
 
 from probes.errors import first_line
@@ -30,6 +30,7 @@ from probes.watching.predictions import THROUGH, says_latent
 from probes.watching.slots import Slot
 
 OUTPUT = "probes.output"  # in the metadata of a node: the module that put it out
+NUMBERS = "probes.numbers"  # in the metadata of such a node: how many there were
 MOST = 4096  # distributions of one forward pass that are looked at
 UNLIKE = (
     "it made {made} distributions in a forward pass, which are no rounds of the {known} of the first step"
@@ -125,6 +126,7 @@ class Makers:
                 node: Any = tensor.grad_fn
                 if node is not None:
                     node.metadata[OUTPUT] = path  # the outermost that hands it on
+                    node.metadata[NUMBERS] = tensor.numel()
         if made:
             self._look(path, made)
 
@@ -155,6 +157,8 @@ class Makers:
             heads = posteriors_of(tensors_of(one))
             names = [name for name in (producer, path or type(module).__name__) if name]
             if role(producer or "") in ("prior", "data"):
+                continue
+            if any(_is_again(one, made[earlier]) for earlier in latent):
                 continue
             if heads or isinstance(unwrapped(one), THROUGH) or says_latent(*names):
                 called = min(heads)[0] if heads else producer or path or type(module).__name__
@@ -196,10 +200,32 @@ def _prior_of(place: int, entries: Sequence[Entry], made: Made, latent: Mapping[
 
 def _producer(distribution: Distribution) -> str | None:
     """The module whose output a distribution is made of, by the graph."""
-    for node in near(tensors_of(distribution)):
-        if OUTPUT in node.metadata:
-            return str(node.metadata[OUTPUT])
-    return None
+    node = _head(distribution)
+    return None if node is None else str(node.metadata[OUTPUT])
+
+
+def _head(distribution: Distribution) -> Any:
+    """The node of that output."""
+    return next((node for node in near(tensors_of(distribution)) if OUTPUT in node.metadata), None)
+
+
+def _is_again(one: Distribution, earlier: Distribution) -> bool:
+    """Whether a distribution is what was made before, such as the classes that were drawn from, made once
+    more for their KL: of the same numbers, all that one head put out.
+    """
+    head = _head(one)
+    if head is None or head is not _head(earlier):
+        return False
+    first, second = unwrapped(one), unwrapped(earlier)
+    if isinstance(first, Categorical) and isinstance(second, Categorical):
+        pairs = [(first.probs, second.probs)]
+    elif type(first) is type(second):
+        pairs = list(zip(tensors_of(first), tensors_of(second), strict=False))
+    else:
+        return False
+    return bool(pairs) and all(
+        a.shape == b.shape and a.numel() == head.metadata[NUMBERS] and allclose(a, b) for a, b in pairs
+    )
 
 
 def _round(entries: list[Entry]) -> list[Entry]:

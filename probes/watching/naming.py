@@ -36,6 +36,7 @@ SCALE_WORDS: dict[tuple[str, ...], str] = {
     ("log", "var"): "log_var",
     ("logvar",): "log_var",
     ("logv",): "log_var",
+    ("lv",): "log_var",
     ("log", "variance"): "log_var",
     ("logvariance",): "log_var",
     ("log", "covariance"): "log_var",
@@ -68,6 +69,9 @@ CONVENTIONS: dict[tuple[str, str], str] = {
     ("embedding", "log_covariance"): "log_var",  # pythae's outputs
     ("embedding", "log_var"): "log_var",  # pythae's layers
     ("fc21", "fc22"): "log_var",  # PyTorch's own example
+    ("m", "lv"): "log_var",
+    ("m", "logvar"): "log_var",
+    ("m", "log_var"): "log_var",
 }
 """Pairs that are known by name though their words say nothing."""
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.jit import ScriptModule
 from torch.utils.hooks import RemovableHandle
 
-from probes.watching.after_head import AfterHeads, Key, Reread
+from probes.watching.after_head import AfterHeads, Key
+from probes.watching.as_sampled import Reread
 from probes.watching.chains import SOFTPLUS, Repeated
 from probes.watching.hooks import hook_output
 from probes.watching.posterior_source import PosteriorSource

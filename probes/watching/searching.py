@@ -17,7 +17,8 @@ from probes.watching.adapters import (
     other_distributions,
     predictions,
 )
-from probes.watching.after_head import Reread, tensors_in
+from probes.watching.after_head import tensors_in
+from probes.watching.as_sampled import Reread
 from probes.watching.collecting import NOT_READ, Candidates, Key
 from probes.watching.evidence import posteriors_of
 from probes.watching.family_readings import is_joint
@@ -80,6 +81,7 @@ class Search:
         self.made: dict[str, list[FamilySource]] = {}
         self.ran: set[str] = set()
         self.before: dict[Key, PosteriorSource] = {}
+        self._ran_before: set[str] = set()  # as the forward pass that runs began
         self._known: set[str] = set()  # need not be looked through again
         self._widths = _widths(model)
 
@@ -107,6 +109,16 @@ class Search:
             for path, sources in self.sources.items()
             if path not in self.ran and all(source.origin == "parameters" for source in sources)
         }
+
+    def begin(self) -> None:
+        """A forward pass begins, which may raise."""
+        self._ran_before = self.ran.copy()
+        self._candidates.begin()
+
+    def drop(self) -> None:
+        """It has raised: what came since it began is forgotten."""
+        self.ran = self._ran_before.copy()
+        self._candidates.drop()
 
     def listen(self, path: str) -> None:
         """Look at what comes from a path."""
@@ -307,6 +319,7 @@ class Search:
         candidate = self._candidates.found.get(key)
         if candidate is None:
             return
+        self._candidates.about_to_change(key)
         before = candidate.source
         try:
             candidate.source = source = reread(before)

@@ -68,6 +68,22 @@ def test_the_reference_has_every_public_name() -> None:
     assert named == set(probes.__all__)
 
 
+def test_the_reference_has_methods_that_a_class_inherits() -> None:
+    """autodoc shows a class's own methods alone unless it is told otherwise."""
+    text = (ROOT / "docs" / "api.md").read_text("utf-8")
+    told = set(re.findall(r"autoclass:: probes\.(\w+)\n   :inherited-members:", text))
+    named = {name: getattr(probes, name) for name in re.findall(r"autoclass:: probes\.(\w+)$", text, re.M)}
+    inherit = {
+        name
+        for name, value in named.items()
+        if isinstance(value, type)
+        for base in value.__mro__[1:]
+        if base.__module__.startswith("probes.") and any(not key.startswith("_") for key in vars(base))
+    }
+    assert {"Recorder", "Run"} <= inherit
+    assert told == inherit
+
+
 def test_every_page_is_in_a_table_of_contents() -> None:
     index = (ROOT / "docs" / "index.md").read_text("utf-8")
     pages = {file.stem for kind in ("*.md", "*.ipynb") for file in (ROOT / "docs").glob(kind)} - {"index"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -75,7 +76,7 @@ def test_a_first_start_on_a_terminal_does_not_wait_for_an_address() -> None:
 
 
 def test_probes_ui_serves_from_any_folder(runs: Path, tmp_path: Path) -> None:
-    """The command's own options, Streamlit's and the dashboard's arrive where they belong."""
+    """Options of the command, Streamlit's and the dashboard's arrive; Ctrl-C is no error."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -90,6 +91,8 @@ def test_probes_ui_serves_from_any_folder(runs: Path, tmp_path: Path) -> None:
             assert link == f"http://127.0.0.1:{port}/dash/"
             assert answer(port, "/dash/_stcore/health") == b"ok"
             assert b"<title>Streamlit</title>" in answer(port, "/dash/")
+            server.send_signal(signal.SIGINT)  # as Ctrl-C does
+            assert server.wait(timeout=START_SECONDS) == 0
         finally:
             server.terminate()
 

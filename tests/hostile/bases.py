@@ -12,8 +12,7 @@ import pandas as pd
 from probes import notes
 from probes.experiments import store
 from probes.log import manifest
-from probes.log.blocks import write_column_blocks
-from probes.log.compaction import is_grid
+from probes.log.blocks import is_grid, write_column_blocks
 from probes.log.grid import GridFile
 from probes.log.opening import LOCAL
 from probes.log.rows import read_whole, write_rows

@@ -97,8 +97,8 @@ def test_the_neurons_that_follow_a_feature_are_found(
     app = open_page("sequence", folder, run="text", follows=feature)
     rows = table(app, "correlation")
     assert rows["neuron"].iloc[0] == name
-    assert rows["p"].iloc[0] < 0.01
-    assert rows["p"].iloc[1] > 0.05
+    assert rows["p, adjusted"].iloc[0] < 0.01
+    assert rows["p, adjusted"].iloc[1] > 0.05
     assert "1 of 12 neurons go with it" in texts(app)
 
 
@@ -122,13 +122,15 @@ def test_a_chosen_neuron_shows_its_belief_and_what_it_goes_with(open_page: Open,
     assert goes["feature"].iloc[0] == "line's end"
     assert goes["p"].iloc[0] < 0.01
     assert "Width √V" in cards(app)
+    assert all(card["note"] for card in cards(app).values())
 
 
 def test_what_was_predicted_stands_beside_what_came(open_page: Open, folder: Path) -> None:
     app = open_page("sequence", folder, run="text", t="50")
     bars = next(figure for figure in figures(app) if "came" in figure["layout"]["meta"]["alt"])
     assert len(bars["data"][0]["y"]) == 5
-    assert "surprise 6.5 nats" in texts(app).replace("*", "")
+    said = texts(app).replace("*", "")
+    assert f"After “{TEXT[50]}” at t 50 came “{TEXT[51]}”: surprise 6.5 nats" in said
 
 
 def test_the_weakness_of_total_kl_is_said_with_its_number(open_page: Open, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sound_run import LAYERS, write_sound
 
 import probes
 from probes.__main__ import main
+from probes.command_line import program
 from probes.diagnostics import half_life
 from probes.log.check import check
 from probes.recorder import Recorder
@@ -51,7 +53,7 @@ def test_show(sound, capsys):
     assert (shown["status"], shown["steps"], shown["last_step"]) == ("finished", 600, 599)
     assert layer["rate"] == pytest.approx(last["kl"].sum(), rel=1e-5)
     assert layer["information"] == pytest.approx(last["information"].sum(), rel=1e-5)
-    assert layer["contraction"] == pytest.approx(1 - last["variance"].median(), rel=1e-5)
+    assert layer["contraction"] == pytest.approx(1 - last["variance"].mean(), rel=1e-5)
     assert layer["half_life"] == pytest.approx(half_life(last["persistence"].median(), 24), rel=1e-5)
     assert sum(layer["regimes"].values()) == layer["neurons"] == 66
     assert layer["living_share"] == pytest.approx(last["settled"].isin([0, 9]).mean())
@@ -104,6 +106,34 @@ def test_ls(tmp_path, capsys):
     assert "unreadable" in out
 
 
+def test_a_folder_without_runs_is_said(tmp_path, capsys):
+    assert main(["ls", str(tmp_path)]) == 0
+    assert "holds no run: the runs of a folder are its subfolders" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+def test_of_a_folder_of_runs_one_is_to_be_named(tmp_path, capsys):
+    simple_run(tmp_path / "good", steps=1)
+    assert main(["show", str(tmp_path)]) == 2
+    assert f"it is a folder of runs: name one of them, such as {tmp_path}/good" in capsys.readouterr().err
+    assert main(["check", str(tmp_path)]) == 1
+    assert capsys.readouterr().out.endswith(": 1 error, 0 notes\n")
+
+
+def test_a_watch_that_found_nothing_says_why(tmp_path, capsys):
+    with Recorder(
+        tmp_path / "numbers", [], {"watch": {"refused": ["no posterior was found.\nName it by hand"]}}
+    ) as recorder:
+        recorder.scalar(0, "loss", 2.0)
+    assert main(["show", str(tmp_path / "numbers")]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "no layer is recorded, only numbers that were handed over:",
+        "no posterior was found.",
+        "Name it by hand",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("command", ["ls", "show", "check", "compact"])
 def test_what_is_not_there_is_one_line(tmp_path, capsys, command):
     assert main([command, str(tmp_path / "nowhere")]) == 2
@@ -142,3 +172,13 @@ def test_compact_refuses_a_run_that_is_being_written(tmp_path, capsys):
     with Recorder(tmp_path / "run", LAYERS):
         assert main(["compact", str(tmp_path / "run")]) == 2
     assert "another recorder" in capsys.readouterr().err
+
+
+def test_a_command_that_is_not_on_path_is_told_with_its_folder(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/.venv/bin/vdn"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert program("vdn") == "/somewhere/.venv/bin/vdn"
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert program("vdn") == "vdn"
+    monkeypatch.setattr(sys, "argv", ["/somewhere/vdn/__main__.py"])
+    assert program("vdn") == "python -m vdn"

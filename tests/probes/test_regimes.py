@@ -219,6 +219,17 @@ def test_explain_shows_the_values_of_the_rule():
     assert regimes.explain({"step": 1}).startswith("unknown: no information is recorded")
 
 
+def test_explain_shows_what_a_living_neuron_tells():
+    """Of a Gaussian what it says, how wide it is and of how many inputs; of other families by their own."""
+    row = {"information": 1.25, "variance": 0.5, "active_share": 0.75, "mismatch": 0.25}
+    said = regimes.explain(LIVING | row)
+    assert said == "living: no other rule fires (information 1.25, posterior variance 0.5, active share 0.75)"
+    beta = family_of({"family": "beta", "prior": "given"})
+    row = {"mean": 0.5, "variance": 0.2, "kl": 0.75, "information": 0.5, "mismatch": 0.25}
+    said = regimes.explain(row, family=beta)
+    assert said == "living: no other rule fires (information 0.5, mismatch 0.25, posterior variance 0.2)"
+
+
 def test_a_negative_variance_is_broken_and_not_certain():
     row = {"mean": 0.0, "variance": -0.5, "kl": 1.0, "information": 0.5, "spread": 0.3}
     assert regimes.classify(pd.DataFrame([row, row | {"variance": 0.001}])).tolist() == [1, 7]

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+from streamlit.web import cli
 
 from pages.shell.session import options
 from probes import ui
@@ -21,7 +23,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Command lines that Streamlit is run with, of which it does nothing."""
     lines: list[list[str]] = []
     monkeypatch.setattr(sys, "argv", ["probes"])
-    monkeypatch.setattr(ui.runpy, "run_module", lambda *given, **named: lines.append(sys.argv[1:]))
+    monkeypatch.setattr(cli, "main", lambda words, **named: lines.append(words))
     return lines
 
 
@@ -126,10 +128,30 @@ def test_the_demo_is_a_copy_that_goes_when_the_server_does(monkeypatch: pytest.M
         raise SystemExit(3)
 
     monkeypatch.setattr(sys, "argv", ["probes"])
-    monkeypatch.setattr(ui.runpy, "run_module", serve)
+    monkeypatch.setattr(cli, "main", serve)
     assert main(["ui", "--demo"]) == 3
     assert not seen[0].exists()
     assert not (ui.DEMO / "healthy" / "notes.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("raised", "status"),
+    [(click.Abort(), 0), (KeyboardInterrupt(), 0), (click.UsageError("no such port"), 2)],
+)
+def test_to_stop_it_is_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    raised: BaseException,
+    status: int,
+) -> None:
+    def serve(*given: object, **named: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(sys, "argv", ["probes"])
+    monkeypatch.setattr(cli, "main", serve)
+    assert main(["ui", str(tmp_path)]) == status
+    assert ("Dashboard: stopped" if status == 0 else "no such port") in capsys.readouterr().err
 
 
 def test_defaults_are_where_it_was_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

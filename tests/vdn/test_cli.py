@@ -14,10 +14,12 @@ import time
 import pytest
 
 import probes
+from probes.command_line import Output
 from probes.storage import local
 from vdn import trainer
-from vdn.__main__ import INTERRUPTED, main
+from vdn.__main__ import INTERRUPTED, Display, main
 from vdn.config import command_words, flag_words, from_dict, resolve
+from vdn.train import Progress
 
 
 def words(settings):
@@ -367,3 +369,16 @@ def test_commands_that_take_data_take_how_it_is_read(tmp_path, capsys, small, co
         said = capsys.readouterr().err
         assert f"--{flag} {value!r} is not how the run read its data" in said
         assert said.count("\n") == 1
+
+
+def test_where_no_bar_can_move_a_line_a_tenth_says_how_far_it_is(capsys):
+    with Display(Output()) as display:
+        for step in range(0, 31):
+            display(Progress(step, 30, loss=2.0, rate=3.0, living_share=0.5))
+        display(Progress(30, 30, 2.0, 3.0, 0.5, tested=40, to_test=40))
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in told] == [
+        *(f"training {step} of 30" for step in range(0, 31, 3)),
+        "testing 40 of 40",
+    ]
+    assert told[1].endswith("loss 2.000  rate 3 nats  living 50%")

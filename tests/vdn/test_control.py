@@ -209,6 +209,11 @@ def test_ar_share_settles_at_its_target():
     assert share == pytest.approx(0.2, abs=1e-3)
 
 
+def test_ar_share_starts_where_the_published_penalty_does():
+    assert ArShareController().update(None) == 0.1
+    assert ArShareController().update(0.2) == pytest.approx(0.1), "at its target it stays"
+
+
 def test_ar_share_damps_hard_above_its_cap_and_rests_while_off():
     law = ArShareController(lam=1.0)
     assert law.update(None) == 1.0

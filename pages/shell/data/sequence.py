@@ -554,21 +554,21 @@ def card_numbers(
     """What a neuron remembers, in numbers, as cards show them."""
     row = memory[(memory["layer"] == layer) & (memory["neuron"] == neuron)]
     labelled = (
-        ("phi", "Prior's φ", "", "what the prior expects to be kept from t to t + 1"),
-        ("half_life", "Prior's half-life", "t", "positions after which the prior's memory is half"),
-        ("persistence", "Slope", "", "measured slope of z at t on z at t − 1"),
-        ("gate", "Gate", "", "mean share of the belief that a position replaces"),
-        ("held_information", "Held", "nats", "information held, against Normal(0, 1)"),
+        ("phi", "Prior's φ", "", "kept from t to t + 1", "what the prior expects to be kept from t to t + 1"),
+        ("half_life", "Prior's half-life", "t", "from φ", "positions after which the prior's memory is half"),
+        ("persistence", "Slope", "", "of z on z one before", "measured slope of z at t on z at t − 1"),
+        ("gate", "Gate", "", "of the belief replaced", "mean share of the belief that a position replaces"),
+        ("held_information", "Held", "nats", "of what came so far", "information held, against Normal(0, 1)"),
     )
     cards = [
         {
             "label": label,
             "value": payloads.number(float(row[name].iloc[0])),
             "unit": unit,
-            "note": "",
+            "note": note,
             "help": text,
         }
-        for name, label, unit, text in labelled
+        for name, label, unit, note, text in labelled
         if len(row) and name in row and np.isfinite(float(row[name].iloc[0]))
     ]
     if path.shares is not None:
@@ -583,7 +583,7 @@ def card_numbers(
                 "label": "Measured half-life",
                 "value": payloads.number(measured),
                 "unit": "t" if np.isfinite(measured) else "",
-                "note": "",
+                "note": "from autocorrelation",
                 "help": said,
             }
         )
@@ -593,7 +593,7 @@ def card_numbers(
             "label": "Width √V",
             "value": payloads.number(width),
             "unit": "",
-            "note": "",
+            "note": "mean along t" + ("; prior 1" if standard_gaussian(context, layer) else ""),
             "help": f"mean along t of neuron {neuron_name(layer, neuron)}"
             + ("; the prior's is 1" if standard_gaussian(context, layer) else ""),
         }

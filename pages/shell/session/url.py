@@ -110,8 +110,7 @@ def put_all(values: Mapping[str, object | None]) -> None:
 def unknown(what: str, value: str, instead: str) -> None:
     """Say that the link names something that is not there, and what is shown instead."""
     st.warning(
-        f"The link asks for {what} “{plain(value)}”, which this run does not have. Shown instead:"
-        f" {plain(instead)}."
+        f"The link asks for {what} “{plain(value)}”, which is unknown here. Shown instead: {plain(instead)}."
     )
 
 

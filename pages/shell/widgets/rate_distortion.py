@@ -51,7 +51,7 @@ def _plane(
         second=data.path(other) if other else None, label=other.entry.name if other else "",
     )  # fmt: skip
     if weight is not None:
-        note = "Along a dashed or short line, of slope −β, the objective is the same."
+        note = "Along a line of slope −β (dashed; short at the ends of other runs) the objective is the same."
     elif len(found.weight):
         note = "β differs between neurons: no line of equal objective."
     else:

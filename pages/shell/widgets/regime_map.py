@@ -41,7 +41,10 @@ def show(context: RunContext, step: int, chosen: tuple[int, int] | None) -> None
     codes, steps = cache.regime_frames(context, payloads.frames_held(context))
     notes = []
     if any((table >> 4).any() for table in codes):
-        notes.append("A corner: non-finite, exploded or saturated at a step since the frame before.")
+        notes.append(
+            "A coloured corner of a tile: its neuron was non-finite, exploded or saturated at a step between"
+            " this frame and the one before."
+        )
     held, recorded = len(steps), len(context.run.steps)
     if held < recorded:
         notes.append(

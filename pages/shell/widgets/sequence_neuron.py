@@ -103,5 +103,7 @@ def followers(
     )
     shown = rows.head(data.RANKED)
     remembers = data.remembered(found, shown)
-    table = data.named_rows(shown).assign(**({"remembers (t)": remembers} if remembers is not None else {}))
+    table = data.named_rows(shown.rename(columns={"p": "p, adjusted"})).assign(
+        **({"remembers (t)": remembers} if remembers is not None else {})
+    )
     sequence_position.pick(context, shown, table, "followers", f"Neurons that go with {feature}")

@@ -19,6 +19,8 @@ from probes.figures.piano_roll import note_name
 from probes.neuron_names import neuron_name
 
 HEAD, ROW, SEEN = 37, 35, 8  # pixels of a table's head and rows, and rows at once
+FORMATS = {"remembers (t)": "%.3g", "p, adjusted": "%.4f"}
+"""How numbers of some columns are written; others have three decimals."""
 
 
 def predicted(context: RunContext, labels: list[str], t: int, table: pd.DataFrame) -> None:
@@ -30,21 +32,24 @@ def predicted(context: RunContext, labels: list[str], t: int, table: pd.DataFram
         return
     row = table.loc[[t]].iloc[0]
     nll = float(row["nll"]) if "nll" in row else float("nan")
-    said = f"After “{data.sign(labels[t])}” at t {t}: surprise **{payloads.number(nll)}** nats"
+    likeliest = [(data.sign(symbol), p) for symbol, p in data.likeliest(row)]
+    came = data.sign(str(row.get("y", "")))
+    of_symbols = likeliest and data.positions(context).kind != "chords"
+    what = f" came “{came}”" if of_symbols else ""
+    said = f"After “{data.sign(labels[t])}” at t {t}{what}: surprise **{payloads.number(nll)}** nats"
     if "entropy" in row:
-        said += f", entropy {payloads.number(float(row['entropy']))}"
+        said += f", entropy {payloads.number(float(row['entropy']))} nats"
         drawn = float(row["entropy"]) - float(row["conditional_entropy"])
-        said += f", of which the draws disagree by {payloads.number(max(drawn, 0.0))}"
+        said += f", of which the draws disagree by {payloads.number(max(drawn, 0.0))} nats"
     st.markdown(said)
     if data.positions(context).kind == "chords":
         notes = [(note_name(int(note)), p) for note, p in data.likeliest(row) if note.isdecimal()]
-        came = [note_name(int(note)) for note in str(row.get("y", "")).split() if note.isdecimal()]
+        played = [note_name(int(note)) for note in str(row.get("y", "")).split() if note.isdecimal()]
         if notes:
-            cards.show(next_notes(notes, came), "next_symbol")
+            cards.show(next_notes(notes, played), "next_symbol")
         return
-    likeliest = [(data.sign(symbol), p) for symbol, p in data.likeliest(row)]
     if likeliest:
-        figure = next_symbol(likeliest, data.sign(str(row["y"])), float(np.exp(-nll)))
+        figure = next_symbol(likeliest, came, float(np.exp(-nll)))
         cards.show(figure, "next_symbol")
 
 
@@ -80,7 +85,8 @@ def pick(context: RunContext, rows: pd.DataFrame, table: pd.DataFrame, key: str,
     )
     st.session_state[at] = {"selection": {"rows": places[:1], "columns": [], "cells": []}}
     numbers: dict[Any, Any] = {
-        name: st.column_config.NumberColumn(format="%.3f") for name in table.select_dtypes("number")
+        name: st.column_config.NumberColumn(format=FORMATS.get(str(name), "%.3f"))
+        for name in table.select_dtypes("number")
     }
     st.dataframe(
         table, hide_index=True, width="stretch", key=at, selection_mode="single-row", placeholder="–",

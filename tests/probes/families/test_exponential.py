@@ -209,6 +209,14 @@ def test_a_student_has_moments_only_where_they_exist():
     assert not np.isfinite(found["variance"][:3]).any()
 
 
+def test_an_inverse_gamma_has_moments_only_where_they_exist():
+    """Without a division by zero at the edge, which numpy would warn of."""
+    own = {"concentration": np.array([0.5, 1.0, 1.5, 2.0, 3.0]), "rate": np.full(5, 2.0)}
+    found = moments_of("inverse_gamma", own)
+    assert found["mean"].tolist() == [np.inf, np.inf, 4.0, 2.0, 1.0]
+    assert found["variance"].tolist() == [np.inf, np.inf, np.inf, np.inf, 1.0]
+
+
 def test_classes_that_never_happen_cost_nothing_and_those_that_cannot_are_infinite():
     certain = {"probability": np.array([[1.0, 0.0, 0.0]])}
     found = moments_of("categorical", certain, {"probability": np.array([0.5, 0.5, 0.0])})

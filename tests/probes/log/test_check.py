@@ -53,6 +53,12 @@ def with_column(table, name, values):
     return table.set_column(index, table.schema.field(name), pa.array(values, table.schema.field(name).type))
 
 
+def later(table, step):
+    """The table with what begins at `step` beginning a step later."""
+    steps = table["step"].to_numpy()
+    return with_column(table, "step", np.where(steps == step, step + 1, steps))
+
+
 def shifted(table, name, amount):
     values = table[name].to_numpy().copy()
     values[17] += amount
@@ -123,6 +129,14 @@ FAULTS = {
     "pyramid that differs": (
         lambda run: rewrite(block(run, "pyramid/16", 0), lambda t: shifted(t, "variance_max", 0.01)),
         "variance_max of layer 0 differs",
+    ),
+    "pyramid whose first bucket begins late": (
+        lambda run: rewrite(block(run, "pyramid/16", 0), lambda t: later(t, 0)),
+        "layer 0: the buckets of neurons/000000000000",
+    ),
+    "pyramid with a bucket of too many steps": (
+        lambda run: rewrite(block(run, "pyramid/16", 0), lambda t: later(t, 32)),
+        "layer 0: the buckets of neurons/000000000000",
     ),
     "scalar rows missing": (
         lambda run: rewrite(block(run, "scalars", 0), lambda t: t.slice(1)),

@@ -9,7 +9,7 @@ from log_blocks import block, code, write_segment
 from log_truth import Truth, assert_same, fill
 
 import probes
-from probes.log import compaction, rows
+from probes.log import blocks, compaction, rows
 from probes.log.blocks import REGIME, buckets
 from probes.log.compaction import (
     CachedSegment,
@@ -113,13 +113,11 @@ def test_a_row_of_a_block_is_rewritten_thrice_at_most(size):
 
 def test_which_folders_hold_row_groups_of_neurons():
     assert [
-        name
-        for name in ("neurons", "pyramid/16", "pyramid/256", "layers", "scalars")
-        if compaction.is_grid(name)
+        name for name in ("neurons", "pyramid/16", "pyramid/256", "layers", "scalars") if blocks.is_grid(name)
     ] == [
         "neurons",
-        compaction.pyramid_name(16),
-        compaction.pyramid_name(256),
+        blocks.pyramid_name(16),
+        blocks.pyramid_name(256),
     ]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from probes.errors import RunError
 from probes.log import manifest
+from probes.log.config import plain
 from probes.storage.local import LocalStorage
 from probes.storage.lock import Lock
 
@@ -66,7 +67,7 @@ def test_plain_values_are_strict_json():
         "e": {2},
         "f": True,
     }
-    found = manifest.plain(value)
+    found = plain(value)
     assert found == {"1": 0.5, "a": [1, 2], "b": [None, None, None], "c": {"d": 3}, "e": "{2}", "f": True}
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert type(found["c"]["d"]) is int
@@ -88,7 +89,7 @@ def test_what_is_written_is_read_with_a_fresh_heartbeat(tmp_path):
     assert found["config"] == {"seed": 3, "rate": None, "name": "µ"}
     assert found["living_share"] == [None, None]
     assert found["steps"] == {"count": 0, "first": None, "last": None}
-    assert found == manifest.plain(state)
+    assert found == plain(state)
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
     assert len((tmp_path / "run.json").read_text().splitlines()) == len(state)  # a field a line
 
@@ -126,6 +127,15 @@ def test_a_newer_minor_version_is_read_and_its_fields_stay():
 def test_a_folder_without_a_manifest_holds_no_run(tmp_path):
     with pytest.raises(RunError, match=r"holds no run: there is no run\.json in it"):
         manifest.read(LocalStorage(tmp_path))
+    (tmp_path / "file").touch()
+    (tmp_path / "run").mkdir()
+    with pytest.raises(RunError, match="json in it$"):
+        manifest.read(LocalStorage(tmp_path))
+    (tmp_path / "run" / manifest.FILE).touch()
+    with pytest.raises(RunError, match="it is a folder of runs: name one of them, such as .*/run$"):
+        manifest.read(LocalStorage(tmp_path))
+    with pytest.raises(RunError, match="in it, it is empty or not there$"):
+        manifest.read(LocalStorage(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,6 @@ def test_when_full_waits_or_drops(tmp_path, monkeypatch):
 @pytest.mark.parametrize("step", [1.0, "1", None, True, -2, 2**60])
 def test_a_resume_after_what_is_no_step(tmp_path, step):
     Recorder(tmp_path / "run", LAYER).close()
-    with pytest.raises(ValueError, match="resume: step is"):
+    with pytest.raises(ValueError, match="resume, the last step to keep, is"):
         Recorder.resume(tmp_path / "run", step)
     Recorder.resume(tmp_path / "run", np.int64(-1)).close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -61,11 +60,6 @@ class MemoryStorage(Storage):
         self.requests["get"] += 1
         refuse_size(self.address(path), len(content), limit)
         return content
-
-    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        content = self._get(path)
-        self.requests["range"] += len(ranges)
-        return [content[start:stop] for start, stop in ranges]
 
     def open(self, path: str) -> pa.NativeFile:
         return pa.PythonFile(_CountedReader(self._get(path), self.requests), mode="r")

@@ -49,7 +49,6 @@ def test_reading(filled: Storage) -> None:
     assert filled.entries("nowhere") == []
     assert filled.stamp("nowhere") is None
     assert filled.read("neurons/two", 10) == b"0123456789"
-    assert filled.read_ranges("neurons/two", [(2, 4), (0, 1), (8, 99)]) == [b"23", b"0", b"89"]
     with filled.open("neurons/two") as file:
         assert (file.size(), file.read_at(3, 5)) == (10, b"567")
         file.seek(8)
@@ -65,7 +64,6 @@ def test_what_is_not_there_or_too_large(filled: Storage) -> None:
     for read in (
         lambda: filled.read("neurons/none", 9),
         lambda: filled.open("neurons/none"),
-        lambda: filled.read_ranges("neurons/none", [(0, 1)]),
     ):
         with pytest.raises(FileNotFoundError):
             read()

@@ -18,6 +18,7 @@ from torch.distributions import Categorical, Independent, Normal
 from probes.run import Run
 from probes.watching.attaching import watch
 from probes.watching.naming import find_pairs, not_latent, returned_names
+from probes.watching.nothing_found import HALVES, nothing_found
 from probes.watching.stated import PartError, parse_spec
 
 
@@ -41,12 +42,15 @@ def record(model, path, x=None, **options):
         ("mu2 sigma2", [("mu2", "sigma2", "sigma", True)]),
         ("mu log_sigma2", [("mu", "log_sigma2", "log_var", False)]),
         ("hidden2mean hidden2logv", [("hidden2mean", "hidden2logv", "log_var", False)]),
+        ("m lv", [("m", "lv", "log_var", False)]),
+        ("mean_z lv_z", [("mean_z", "lv_z", "log_var", False)]),
         ("mu std log_std", [("mu", "log_std", "log_sigma", False)]),
         ("weight_mu weight_rho", [("weight_mu", "weight_rho", "rho", False)]),
         ("fc21 fc22", [("fc21", "fc22", "log_var", False)]),
         ("running_mean weight bias", []),
         ("mean scale_proj", []),
         ("fc1 fc2", []),
+        ("m v", []),
     ],
 )
 def test_names_that_belong_together(names, pairs):
@@ -364,7 +368,11 @@ class Likelihood(nn.Module):
     [
         (
             networks.ReturnsOther(),
-            ["tuple of Tensor (16, 4), Tensor (16, 4), called states, weights", "two: Linear returned"],
+            [
+                "likely:\n  (the model itself): ",
+                "tuple of Tensor (16, 4), Tensor (16, 4), called states, weights",
+                "two: Linear returned",
+            ],
         ),
         (ReturnsClasses(), ["a Categorical, which may be what the model predicts"]),
         (Likelihood(), ["decoder: ReturnsNormal returned Independent"]),
@@ -384,6 +392,21 @@ def test_nothing_found_lists_what_was_looked_at_and_how_to_name_it(tmp_path, mod
         assert text in str(said[0].message)
     assert not any(module._forward_hooks for module in model.modules())
     assert Run(tmp_path / "run").layers == []
+
+
+def test_nothing_found_names_the_likeliest_part_as_it_would_be_written():
+    looked_at = {
+        "conv": f"Conv2d returned Tensor (64, 8, 2, 2); its 8 channels {HALVES}",
+        "lstm": "LSTM returned tuple of Tensor (16, 4), tuple of Tensor (1, 4), Tensor (1, 4)",
+        "block": "Block returned tuple of Tensor (64, 3, 8), Tensor (64, 4), Tensor (64, 4), called x, a, b",
+    }
+    said = nothing_found(nn.Identity(), looked_at, {})
+    assert said.splitlines()[1:3] == ["Most likely:", f"  block: {looked_at['block']}"]
+    assert 'such as {"block": "_, mu, log_var"}; for a pair' in said
+    del looked_at["block"]
+    assert 'such as {"conv": "mu | log_var"}; for a pair' in nothing_found(nn.Identity(), looked_at, {})
+    del looked_at["conv"]
+    assert "such as" not in nothing_found(nn.Identity(), looked_at, {})
 
 
 def test_nothing_found_in_eval_mode_says_so(tmp_path):
@@ -508,3 +531,8 @@ def test_a_gaussian_that_is_returned_as_a_prediction_is_no_layer(tmp_path, name)
 def test_a_gaussian_that_is_returned_otherwise_is_one(tmp_path, name):
     _, found = record(Predictive(name), tmp_path / "run")
     assert len(found) == 1
+
+
+def test_what_is_no_step_to_resume_from_is_refused_before_the_first_step(tmp_path):
+    with pytest.raises(ValueError, match="resume, the last step to keep, is True"):
+        watch(networks.SiblingVAE(), tmp_path / "run", resume=True)

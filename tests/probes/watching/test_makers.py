@@ -104,6 +104,31 @@ def test_variables_whose_rows_alternate_are_neurons_of_their_own(tmp_path):
     np.testing.assert_allclose(run.at(2)["kl"], model.kl.mean(0), rtol=1e-4, atol=1e-6)
 
 
+class Twice(GumbelVAE):
+    """Draws from its logits, and makes the distribution once more for the KL."""
+
+    def __init__(self, halves=False):
+        super().__init__()
+        self.halves = halves
+        nn.init.zeros_(self.enc.weight)
+        nn.init.zeros_(self.enc.bias)
+
+    def forward(self, x):
+        flat = self.enc(x)
+        drawn, again = flat.chunk(2, 1) if self.halves else (flat, flat)
+        z = F.gumbel_softmax(drawn.reshape(len(x), -1, C), tau=0.5)
+        q = td.Categorical(logits=again.reshape(len(x), -1, C))
+        self.kl = kl_divergence(q, td.Categorical(logits=torch.zeros(C))).sum(1)
+        return z.flatten(1)
+
+
+def test_classes_that_are_made_again_for_their_kl_are_one_layer(tmp_path):
+    run, _ = train(Twice(), tmp_path / "run")
+    assert [(layer["neurons"], layer["family"]) for layer in run.layers] == [(N, "categorical")]
+    run, _ = train(Twice(halves=True), tmp_path / "halves")  # of one head, and equal at first
+    assert [layer["neurons"] for layer in run.layers] == [N // 2, N // 2]
+
+
 def test_rollouts_of_another_length_are_read_and_odd_ones_counted(tmp_path):
     model = WorldModel()
     with watch(model, tmp_path / "run") as recording:

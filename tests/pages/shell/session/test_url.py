@@ -65,7 +65,7 @@ def test_a_choice_stands_in_the_address_and_the_default_does_not() -> None:
 def test_a_choice_that_is_none_is_told_once_and_falls_back() -> None:
     app = context(layer="z")
     assert app.session_state["choice"] == "a"
-    assert "The link asks for letter “z”, which this run does not have. Shown instead: a." in texts(app)
+    assert "The link asks for letter “z”, which is unknown here. Shown instead: a." in texts(app)
     assert address(app) == {}
     assert not app.run().warning
 
@@ -105,7 +105,7 @@ def test_the_tab_of_the_address_is_open_and_the_first_without_one(detail: str, o
 
 def test_a_tab_that_is_none_is_told_once_and_the_first_is_open() -> None:
     app = of_fields(detail="four")
-    assert "The link asks for the tab “four”, which this run does not have. Shown instead: one." in texts(app)
+    assert "The link asks for the tab “four”, which is unknown here. Shown instead: one." in texts(app)
     assert open_tab(app) == 0
     assert address(app) == {}
     assert not app.run().warning
