@@ -26,6 +26,7 @@ from probes.watching.as_sampled import (
     as_prepared,
     as_sampled,
     far_from_standard,
+    multiplied,
     of_other_noise,
     sides_of,
     unseen,
@@ -61,6 +62,9 @@ _SAME = """
 SAME = frozenset(_SAME.split())
 """Nodes behind which the numbers are the same."""
 
+PARTS = ("Select", "Slice", "Split", "SplitWithSizes", "UnsafeSplit")
+"""Nodes of those that may pass some of the numbers on."""
+
 SUMS = ("Add", "Sub", "Addcmul", "Normal")
 """Nodes that mean + scale * noise may end in."""
 
@@ -93,6 +97,8 @@ class AfterHeads:
         Pair of sibling layers -> the candidate that is the same numbers, as a module returns them.
     sampled
         Candidates of which a sample was seen.
+    unlike
+        Those of which another sample was seen that is drawn otherwise.
     hooked
         Whether to look at what autograd saved may run somebody's hooks.
     """
@@ -108,6 +114,10 @@ class AfterHeads:
         self.inside: dict[Key, Key] = {}
         self.handed_on: dict[Key, Key] = {}
         self.sampled: set[Key] = set()
+        self.unlike: set[Key] = set()
+        self._distributions: dict[Key, tuple[Where, Where]] = {}  # loc and scale of returned ones
+        self._ways: dict[tuple[Key, Where, Where], Any] = {}  # what the first sample of each was made by
+        self._noised: set[Where] = set()  # what noise is multiplied with
         self._listens, self._found = listens, found
         self._keys: dict[Key, tuple[Where, Where]] = {}  # mean and scale of each candidate
         self._seen: set[Key] = set()
@@ -145,7 +155,8 @@ class AfterHeads:
 
     def forget(self, keys: Collection[Key]) -> None:
         """A forward pass has raised: forget what heads have put out in it, and that these were told of."""
-        self._seen -= set(keys)
+        for told in (self._seen, self.sampled, self.unlike):
+            told -= set(keys)
         self._held.clear()
         self._room = HELD_BYTES
 
@@ -180,6 +191,8 @@ class AfterHeads:
         if slot.form != DISTRIBUTION:
             self._keys[key] = places[0], places[1]
             self._forms.setdefault(key, slot.form)
+        else:
+            self._distributions[key] = places[0], places[1]
         for other, (mean, scale) in self._keys.items():
             if as_they_are and other in self.sampled and {mean, scale} <= roots and other != key:
                 self.handed_on.setdefault(other, key)  # another module's output, under other names
@@ -195,7 +208,7 @@ class AfterHeads:
 
     def passed(self, path: str, output: Any) -> None:
         """What a module has put out."""
-        if self._budget > 0 and self._keys:
+        if self._budget > 0 and (self._keys or self._distributions):
             with self._safely():
                 self._passed(path, output)
 
@@ -210,7 +223,9 @@ class AfterHeads:
                 self._walk_all(args)
 
     def _walk_all(self, values: Any) -> list[Value]:
-        waits = self._calls and not self._seen.issuperset(self._keys)
+        waits = self._calls and not (self._seen | self.sampled).issuperset(
+            (*self._keys, *self._distributions)
+        )
         return [self._walk(tensor) for tensor in tensors_in(values)] if waits else []
 
     @contextmanager
@@ -307,8 +322,11 @@ class AfterHeads:
     def _alone(self, node: Any, name: str, place: int, value: Chain | Blend | Noisy) -> Value:
         """One value that depends on heads, by itself or with others that do not."""
         if name in SAME:
-            return value
+            return (
+                replace(value, part=True) if isinstance(value, Chain) and _takes_a_part(node, name) else value
+            )
         if isinstance(value, Noisy):
+            self._noised |= value.value.heads if name == "Mul" else frozenset()
             return _blend([value], name)
         others = [edge for index, (edge, _) in enumerate(node.next_functions) if index != place]
         if name in ("Mul", "Div") and others == [None]:
@@ -337,7 +355,9 @@ class AfterHeads:
         if other is None or (other.numel() > 1 and name == "Div"):
             return _blend([value], name)
         if other.numel() > 1:
-            return Noisy(value, not bool((other < 0).any()))
+            mask = not bool((other < 0).any())
+            self._noised |= frozenset() if mask else value.heads
+            return Noisy(value, mask)
         number = float(other)
         if not isinstance(value, Chain) or number == 0:
             return value
@@ -380,7 +400,13 @@ class AfterHeads:
             return False
         roots = self._rooted(mean), self._rooted(scale)
         keys = [key for key, (m, s) in self._keys.items() if m in roots[0] and s in roots[1]]
-        self.sampled.update(keys)
+        own = [key for key, (m, s) in self._distributions.items() if m in roots[0] and s in roots[1]]
+        self.sampled.update((*keys, *own))
+        way = _plain(mean), _plain(scale)
+        for key in keys:
+            first = self._ways.setdefault((key, way[0].head, way[1].head), [one.steps for one in way])
+            if first != [one.steps for one in way]:
+                self.unlike.add(key)
         if new := [key for key in keys if key not in self._seen]:
             use = Use(_plain(mean), _plain(scale))
             if noise is not None and (said := far_from_standard(noise)) is not None:
@@ -416,6 +442,11 @@ class AfterHeads:
             if key not in self._seen:
                 with self._safely():
                     self._prepared(key, mean, scale)
+            heads = [head for head, other in self.handed_on.items() if other == key]
+            behind = {scale, *(self._keys[head][1] for head in heads)}
+            if last and self.sampled.isdisjoint((key, *heads)) and not self._noised.isdisjoint(behind):
+                self._found(key, multiplied, [])
+                continue
             outside = mean[1] is not None or key in self.handed_on  # whoever gets it, uses it by its name
             if (
                 last
@@ -477,6 +508,19 @@ def _is_part(chain: Chain) -> bool:
     return _is_positive(chain) and any(
         step.numbers is None and step.name[0].isupper() for step in chain.steps
     )
+
+
+def _takes_a_part(node: Any, name: str) -> bool:
+    """Whether a node passes some of the last axis on, or of an image's channels, and not all."""
+    sizes, axis = getattr(node, "_saved_self_sym_sizes", ()), getattr(node, "_saved_dim", None)
+    if name not in PARTS or not sizes or not isinstance(axis, int):
+        return False
+    axis = axis - 2**64 if axis >= 2**63 else axis
+    axis %= len(sizes)
+    if axis != len(sizes) - 1 and not (len(sizes) > 3 and axis == 1):
+        return False
+    start, end = getattr(node, "_saved_start", 0), getattr(node, "_saved_end", 0)
+    return not (name == "Slice" and start == 0 and end >= sizes[axis])
 
 
 def _then(chain: Chain, *steps: Step) -> Chain | Blend:

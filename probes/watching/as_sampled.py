@@ -52,6 +52,7 @@ def as_sampled(source: PosteriorSource, use: Use) -> PosteriorSource:
         steps = (*use.scale.steps[:-2], Step("mul", (0.5,)), Step("exp"))
         use, unsure = replace(use, scale=replace(use.scale, steps=steps)), "; its factor as its name says"
     form, before = form_of(use.scale.steps)
+    factor = _last_factor(use.scale)
     if form == "sigma" and not any(step.name in (*POSITIVE, *BOUNDED) for step in before):
         before = (*before, Step("abs"))  # Gaussian noise is the same on both sides
         use = replace(use, scale=replace(use.scale, steps=before))
@@ -60,7 +61,20 @@ def as_sampled(source: PosteriorSource, use: Use) -> PosteriorSource:
         why += "; ASSUMED the constant, which was not seen, changes nothing"
     if use.checked is False:
         why += "; ASSUMED, since a sample that was seen is another"
-    return _read(source, use, form, before, why)
+    read = _read(source, use, form, before, why)
+    if factor is not None:
+        read = read.doubted(f"that {factor:.4g} is a part of σ, and no temperature of its sample")
+    if use.mean.part or use.scale.part:
+        read = read.doubted(f"that all of {source.path} is sampled with", "a part of it was seen to be")
+    return read
+
+
+def _last_factor(scale: Chain) -> float | None:
+    """A number that what makes a scale positive is multiplied by last."""
+    *before, last = scale.steps or (ADDED,)
+    positive = any(step.name in POSITIVE for step in before)
+    is_factor = last.name == "mul" and not last.hidden and last.factor != 1
+    return last.factor if positive and is_factor else None
 
 
 def as_prepared(source: PosteriorSource, scale: Chain, named: str, lowest: float) -> PosteriorSource:
@@ -72,6 +86,11 @@ def as_prepared(source: PosteriorSource, scale: Chain, named: str, lowest: float
     why = source.why.split(";")[0]
     why += f"; ASSUMED {scale} is {FORMS[form]}, since nothing uses {scale.head[0]} itself"
     return _read(source, Use(Chain((sides_of(source)[0], None), 0), scale), form, scale.steps, why)
+
+
+def multiplied(source: PosteriorSource) -> PosteriorSource:
+    """A pair whose scale noise is multiplied with, which was not seen to be added to its mean."""
+    return source.doubted("that it is a Gaussian's", "what its scale makes of noise is not added to its mean")
 
 
 def unseen(source: PosteriorSource) -> PosteriorSource:

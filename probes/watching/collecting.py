@@ -80,12 +80,14 @@ class Candidates:
         Norms -> the heads that they stand behind.
     uses
         What candidates go through on the way to what the model returns (`graph_uses`).
+    added
+        Those to whose mean something is added on that way.
     after, families
         What the network does with heads, and what it makes of them; None where nothing is looked for.
     """
 
     def __init__(self, model: nn.Module, links: PriorLinks, priors: StatedPriors, several: bool) -> None:
-        self._model, self._priors, self._several = model, priors, several
+        self.model, self._priors, self._several = model, priors, several
         self.links = links
         self.found: dict[Key, Candidate] = {}
         self.looked_at: dict[str, str] = {}
@@ -93,6 +95,7 @@ class Candidates:
         self.absorbed: set[Key] = set()
         self.norms: dict[Key, Key] = {}
         self.uses: dict[Key, set[str]] = {}
+        self.added: set[Key] = set()
         self._new: set[Key] = set()  # since the forward pass that runs began
         self._before: dict[Key, Candidate] = {}  # what came to it since, as it was
         self._may_raise = False  # whether one runs
@@ -255,7 +258,7 @@ class Candidates:
         now = made_with(source.tensors(value)[0])
         if not candidate.made_with or not candidate.made_with.isdisjoint(now):
             return
-        names = {id(parameter): name.rpartition(".")[0] for name, parameter in self._model.named_parameters()}
+        names = {id(parameter): name.rpartition(".")[0] for name, parameter in self.model.named_parameters()}
         one, other = (
             next((names[made] for made in ids if made in names), "a parameter")
             for ids in (candidate.made_with, now)
@@ -269,20 +272,26 @@ class Candidates:
             source.path.split(" & ")[0].rpartition(".")[0] if " & " in source.path else source.path,
             "",
         }
-        kinds: list[Any] = [type(self._model.get_submodule(path)) for path in holders]
+        kinds: list[Any] = [type(self.model.get_submodule(path)) for path in holders]
         families = [other_family(kind) for kind in kinds if kind.__module__.split(".")[0] != "torch"]
         if any(families) and not any(map(draws_gaussian, kinds)):
             self.refuse(key, NOT_READ.format(family=next(filter(None, families)), name=source.name))
 
     def _add(self, candidate: Candidate, taken: Taken) -> None:
         candidate.pool.add_observed(candidate.source.observed(taken))
-        candidate.calls += 1
+        candidate.calls += not is_in_backward()
         self.links.keep(candidate.kept, taken)
 
     def _compare(self, candidate: Candidate, tensors: Sequence[Tensor]) -> None:
         """Keep what tells a batch from one of other processes."""
         if self._several and len(candidate.digests) < COMPARED and tensors:
             candidate.digests.append(digest_of_rows(tensors, candidate.pool.shared))
+
+
+def is_in_backward() -> bool:
+    """Whether autograd runs backwards now: activation checkpointing repeats a forward pass there."""
+    running = getattr(torch._C, "_current_graph_task_id", None)
+    return running is not None and running() != -1
 
 
 def _mean_of(made: Any) -> Tensor | None:

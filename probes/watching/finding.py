@@ -36,6 +36,7 @@ from probes.watching.nothing_found import nothing_found
 from probes.watching.pooling import Reading
 from probes.watching.posterior_source import PosteriorSource
 from probes.watching.prior_links import PriorLinks
+from probes.watching.rechecking import Rechecks
 from probes.watching.searching import Search
 from probes.watching.stated import PartError, PartSpec, PriorSpec, parse_parts
 from probes.watching.stated_priors import StatedPriors
@@ -82,6 +83,7 @@ class Finder:
         self._candidates = Candidates(model, links, self._priors, several)
         self._hooks = ModuleHooks(model, self._passes, self._seen, self._sampled if searches else None)
         self._search = Search(model, self._candidates, self._skipped, self._hooks.hook, by_hand=not searches)
+        self._rechecks = Rechecks(model, self._passes.is_trained_on, self._skipped)
         self._whole = WholePasses(self._begin, self._drop)
         self._arguments: list[RemovableHandle] = []  # hooks on what forwards are called with
         self._makers: Makers | None = None
@@ -173,6 +175,11 @@ class Finder:
                         self._receive(name, NotReadable(f"{pair.uneven} {UNEVEN} {path}"))
             pair.uneven = 0
 
+    def look_again(self) -> dict[str, str]:
+        """A step of training ends; the layers that from this step on cannot be read, with why."""
+        self.reset()
+        return self._rechecks.step() if self._layers is not None else {}
+
     def detach(self) -> None:
         """Remove our hooks, and no others; let go of what was looked at."""
         self._candidates.close()
@@ -181,6 +188,7 @@ class Finder:
             self._makers.close()
         self._hooks.close()
         self._calls.close()
+        self._rechecks.close()
         for handle in self._arguments:
             handle.remove()
 
@@ -222,6 +230,8 @@ class Finder:
 
     def _read(self, layer: PosteriorSource, module: Any, output: Any) -> Reading | Exception:
         """One batch of a layer, or why it cannot be read."""
+        if (changed := self._rechecks.changed.get(layer.name)) is not None:
+            return NotReadable(changed)
         try:
             value = layer.value(module, output)
             return Reading(layer.observed, layer.take(value, module, output), layer.apart)
@@ -330,6 +340,8 @@ class Finder:
             self._search.move(source)
         self._calls.say_what_is_assumed(chosen)
         self._layers = {candidate.source.name: candidate.source for candidate in chosen}
+        found = {key: candidate.source for key, candidate in self._candidates.found.items()}
+        self._rechecks.settle(self._search.before, found, self._layers)
         self._candidates.close()
         self._whole.close()
         self._calls.close()
