@@ -1,20 +1,23 @@
 """Measures on CUDA what recording costs a training: `probes.watch`, `vdn train`, and both over several GPUs.
 
-python -m benchmarks.gpu [--write] [--steps N]
+python -m benchmarks.gpu [--write] [--steps N] [--dry-run]
 
 A step is timed by CUDA events, watched and bare in turns; what waits for the device within a step is counted
 by torch itself (`torch.cuda.set_sync_debug_mode`), and as the calls that the profiler saw. With several GPUs
 a copy a GPU runs under DistributedDataParallel over NCCL. Where there is no CUDA it says so and measures
-nothing: exit status 2.
+nothing: exit status 2. `--dry-run` goes through all of it on the CPU, two processes over gloo included, in
+few steps: that the program runs is what it tells, its figures are no measurement.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -33,7 +36,10 @@ from vdn.trainer import make_trainer
 
 UNMET = 2
 WARM, STEPS, GROUPS = 30, 50, 7
+DRY_STEPS = 1
+RANKS_TIMEOUT = 1800.0  # seconds, after which processes of DDP are given up
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
+LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx")
 MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
     "VAE, 64 latents, batch 1,024": (lambda: VAE(784, 1024, 64), lambda: torch.rand(1024, 784)),
     "VAE, 1,024 latents, batch 1,024": (lambda: VAE(784, 2048, 1024), lambda: torch.rand(1024, 784)),
@@ -58,7 +64,12 @@ def missing() -> str | None:
 
 
 def milliseconds(step: Callable[[], object], count: int) -> float:
-    """Of one step, by events of the device."""
+    """Of one step, by events of the device; where there is none by the clock."""
+    if not torch.cuda.is_available():
+        start = time.perf_counter()
+        for _ in range(count):
+            step()
+        return (time.perf_counter() - start) / count * 1e3
     began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     began.record()
     for _ in range(count):
@@ -68,27 +79,43 @@ def milliseconds(step: Callable[[], object], count: int) -> float:
     return float(began.elapsed_time(ended)) / count
 
 
-def waits(step: Callable[[], object], count: int = 20) -> tuple[float, float]:
-    """Waits for the device a step: as torch warns of them, and as the profiler saw them."""
+def waits(step: Callable[[], object], count: int) -> tuple[float, float]:
+    """Waits for the device a step: as torch warns of them, and as the profiler saw them, NaN where it saw no
+    call of CUDA at all (it may need rights that a container lacks).
+    """
+    if not torch.cuda.is_available():
+        for _ in range(count):
+            step()
+        return float("nan"), float("nan")
     torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("warn")
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        told.clear()  # of what it says about itself
+        try:
+            for _ in range(count):
+                step()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        warned = sum("called a synchronizing" in str(one.message) for one in told)
+    kinds = torch.profiler.ProfilerActivity
+    with torch.profiler.profile(activities=[kinds.CPU, kinds.CUDA]) as profile:
         for _ in range(count):
             step()
-    torch.cuda.set_sync_debug_mode("default")
-    warned = sum("synchroniz" in str(one.message) for one in told)
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-        for _ in range(count):
-            step()
-    seen = sum(event.count for event in profile.key_averages() if event.key in WAITS)
-    return warned / count, seen / count
+    calls = {event.key: event.count for event in profile.key_averages()}
+    seen = sum(calls.get(name, 0) for name in WAITS)
+    return warned / count, seen / count if any(name in calls for name in LAUNCHES) else float("nan")
+
+
+def device() -> str:
+    """Where trainings run."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def training(make: Callable[[], nn.Module], batch: Callable[[], Tensor], folder: Path | None) -> Any:
     """One step of a training as a function, and its recording; folder: where it is watched to."""
     torch.manual_seed(0)
-    model, x = make().cuda(), batch().cuda()
+    model, x = make().to(device()), batch().to(device())
     optimiser = torch.optim.Adam(model.parameters(), foreach=True)
     recording = probes.watch(model, folder) if folder else None
     at = iter(range(10**9))
@@ -106,13 +133,13 @@ def training(make: Callable[[], nn.Module], batch: Callable[[], Tensor], folder:
 
 def compared(bare: Callable[[], object], recorded: Callable[[], object], steps: int) -> list[str]:
     """Cells of a row: ms bare, ms recorded, share added, waits added."""
-    for _ in range(WARM):
+    for _ in range(min(WARM, 2 * steps)):
         bare()
         recorded()
-    pairs = [(milliseconds(bare, steps), milliseconds(recorded, steps)) for _ in range(GROUPS)]
+    pairs = [(milliseconds(bare, steps), milliseconds(recorded, steps)) for _ in range(min(GROUPS, steps))]
     one, other = (statistics.median(times) for times in zip(*pairs, strict=True))
     added = statistics.median(b / a - 1 for a, b in pairs)
-    (warned, seen), (own_warned, own_seen) = waits(recorded), waits(bare)
+    (warned, seen), (own_warned, own_seen) = (waits(step, min(20, steps)) for step in (recorded, bare))
     return [
         f"{one:.3f}",
         f"{other:.3f}",
@@ -138,7 +165,7 @@ def own_trainer(steps: int, folder: Path) -> list[str]:
     from vdn.training_logger import TrainingLogger
 
     many = (steps * GROUPS + WARM + 100) * 2
-    settings = {"data": "nyc", "neurons": 1024, "device": "cuda", "steps": many, "probe_inputs": 0}
+    settings = {"data": "nyc", "neurons": 1024, "device": device(), "steps": many, "probe_inputs": 0}
     config = resolve(from_dict(settings))
     task = load(config)
     bare, trainer = make_trainer(config, task), make_trainer(config, task)
@@ -159,13 +186,19 @@ def parallel(rank: int, ranks: int, folder: Path, steps: int, port: int) -> None
     """One process of DistributedDataParallel over NCCL; the first prints a row's cells."""
     from torch.nn.parallel import DistributedDataParallel
 
-    torch.cuda.set_device(rank)
     address = f"tcp://127.0.0.1:{port}"
-    torch.distributed.init_process_group("nccl", init_method=address, rank=rank, world_size=ranks)
+    if torch.cuda.is_available():
+        torch.cuda.set_device(rank)
+        own = torch.device("cuda", rank)
+        torch.distributed.init_process_group(
+            "nccl", init_method=address, rank=rank, world_size=ranks, device_id=own
+        )
+    else:
+        torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=ranks)
     make, batch = MODELS["VAE, 1,024 latents, batch 1,024"]
 
     def distributed() -> nn.Module:
-        return DistributedDataParallel(make().cuda(), device_ids=[rank])
+        return DistributedDataParallel(make().to(device()))
 
     bare, _ = training(distributed, batch, None)
     watched, recording = training(distributed, batch, folder / "parallel")
@@ -173,12 +206,13 @@ def parallel(rank: int, ranks: int, folder: Path, steps: int, port: int) -> None
     recording.close()
     torch.distributed.destroy_process_group()
     if rank == 0:
-        print("|".join(cells))
+        print("|".join(cells), flush=True)
+    sys.stderr.flush()
+    os._exit(0)  # threads of gloo may abort an interpreter that winds down
 
 
-def several(steps: int, folder: Path) -> list[list[str]]:
+def several(steps: int, folder: Path, ranks: int) -> list[list[str]]:
     """The row of several GPUs, where there are some."""
-    ranks = torch.cuda.device_count()
     if ranks < 2:
         return []
     from socket import socket
@@ -187,16 +221,22 @@ def several(steps: int, folder: Path) -> list[list[str]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "benchmarks.gpu", "--steps", str(steps), "--folder", str(folder)]
+    command += [] if torch.cuda.is_available() else ["--dry-run"]
     processes = [
         subprocess.Popen(
             [*command, "--rank", *map(str, (rank, ranks, port))], stdout=subprocess.PIPE, text=True
         )
         for rank in range(ranks)
     ]
-    said = [process.communicate()[0] for process in processes]
+    try:
+        said = [process.communicate(timeout=RANKS_TIMEOUT)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     if any(process.returncode for process in processes):
         raise RuntimeError("a process of DistributedDataParallel failed; what it says stands above")
-    return [[f"the second under DDP, {ranks} GPUs, NCCL", *said[0].strip().splitlines()[-1].split("|")]]
+    name = f"the second under DDP, {ranks} GPUs, NCCL"
+    return [[name, *said[0].strip().splitlines()[-1].split("|")]]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -204,24 +244,33 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     parser.add_argument("--steps", type=int, default=STEPS, help="of a group [50]")
+    parser.add_argument("--dry-run", action="store_true", help="on the CPU, in few steps: measures nothing")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--rank", type=int, nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
-    if (why := missing()) is not None:
+    why = missing()
+    if options.dry_run and why is None:
+        parser.error("--dry-run is for a machine without CUDA: here the benchmark itself runs")
+    if why is not None and not options.dry_run:
         print(f"bench-gpu: nothing measured, {why}", file=sys.stderr)
         return UNMET
+    if options.dry_run:
+        torch.set_num_threads(1)
+        options.steps = min(options.steps, DRY_STEPS)
     if options.rank:
         rank, ranks, port = options.rank
         parallel(rank, ranks, options.folder, options.steps, port)
-        return 0
     with tempfile.TemporaryDirectory() if options.folder is None else nullcontext(options.folder) as place:
         folder = Path(place)
         rows = watching(options.steps, folder)
         rows.append(own_trainer(options.steps, folder))
-        rows += several(options.steps, folder)
+        rows += several(options.steps, folder, 2 if options.dry_run else torch.cuda.device_count())
+    if options.dry_run:
+        print(f"bench-gpu: all {len(rows)} rows ran on the CPU, nothing measured")
+        return 0
     ran_on = sections.measured_on("torch")
-    device = torch.cuda.get_device_name(0)
-    introduction = INTRODUCTION.format(ran_on=ran_on, device=device, groups=GROUPS, steps=options.steps)
+    name = torch.cuda.get_device_name(0)
+    introduction = INTRODUCTION.format(ran_on=ran_on, device=name, groups=GROUPS, steps=options.steps)
     head = ["training", "bare, ms", "recorded, ms", "added", "waits (torch / profiler)"]
     body = "\n\n".join([introduction.strip(), sections.table(head, rows)])
     print(body)

@@ -198,11 +198,13 @@ def in_turns(url: str, pairs: int) -> np.ndarray:
 
 
 def ratio(found: np.ndarray) -> tuple[float, float, float]:
-    """Median over pairs (pairs, 2) of the second over the first, with its 95 % interval by order statistics
-    (binomial): nothing is assumed of the noise but that pairs are independent.
+    """Median over pairs (pairs, 2) of the second over the first, with its interval of at least 95 % by order
+    statistics (binomial; six pairs or more): nothing is assumed of the noise but that pairs are independent.
     """
     ratios = np.sort(found[:, 1] / found[:, 0])
-    low = int(stats.binom.ppf(0.025, len(ratios), 0.5))
+    low = int(stats.binom.ppf(0.025, len(ratios), 0.5)) - 1  # fewer than 2.5 % lie below it
+    if low < 0:
+        raise ValueError(f"{len(ratios)} pairs have no interval of 95 %: give --pairs 6 or more")
     return float(np.median(ratios)), float(ratios[low]), float(ratios[len(ratios) - 1 - low])
 
 

@@ -85,7 +85,12 @@ class Marked:
             process = int(path.name), fields[19]  # when it began: numbers come again
             if process in self._other:
                 return
-            if process not in self._seen and self._mark not in (path / "environ").read_bytes().split(b"\0"):
+            parent = int(fields[1])  # Ray's workers write their titles over their environment
+            if (
+                process not in self._seen
+                and parent not in {number for number, _ in self._seen}
+                and self._mark not in (path / "environ").read_bytes().split(b"\0")
+            ):
                 if time.time() - os.stat(path).st_mtime > 5:  # a fork gets its program's environment later
                     self._other.add(process)
                 return

@@ -181,7 +181,7 @@ class Config:
     device: str = _text("cpu", "device to train on: cpu, cuda, cuda:0 ...")
     compile: bool = _switch(False, "compile the network (torch.compile)")
     bf16: bool = _switch(False, "matrix products in bfloat16 (autocast)")
-    threads: int = _number(0, "threads of the CPU; 0 leaves torch's choice", 0)
+    threads: int = _number(0, "threads of the CPU; 0 leaves torch's choice (sequences 1)", 0)
     # log
     record_every: int = _number(1, "record the neurons every so many steps", 1)
     record_start: int = _number(0, "record a geometric row of about so many steps first", 0)
@@ -301,6 +301,7 @@ _SEQUENCE: dict[str, Any] = {
     "batch": 32,
     "test_draws": 8,
     "steps": 2000,
+    "threads": 1,  # small products: two threads on one of them wait for each other
     "record_every": 10,
     **_SELECTION,
     "validate_every": 250,

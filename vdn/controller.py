@@ -1,6 +1,6 @@
 """The control laws at work on a network: which act when, on which layer, with what state, and what they did.
 
-The laws themselves are in `vdn.control` and `vdn.set_points`. Everything is on the network's device; acts
+The laws themselves are in `vdn.control`. Everything is on the network's device; acts
 happen every `control_every` steps, so that a step costs no synchronisation beyond them.
 """
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vdn.config import Config, ConfigError, group_values
-from vdn.control import (
+from vdn.control.bands import (
     ArShareController,
     Homeostat,
     band_penalty,
@@ -21,11 +21,11 @@ from vdn.control import (
     mu2_band,
     project_to_band,
 )
+from vdn.control.set_points import BetaThermostat, PersistenceMultiplier, slope_sums
 from vdn.network import Output, VariationalNetwork
 from vdn.neuron import Posterior, VariationalNeurons
 from vdn.objective import ramp
 from vdn.priors import ar_penalty, ar_sigma_from_band
-from vdn.set_points import BetaThermostat, PersistenceMultiplier, slope_sums
 
 SILENT_INFORMATION = 0.005  # nats; below it a neuron tells nothing (the threshold of the regimes)
 

@@ -67,22 +67,30 @@ class Path(NamedTuple):
         Draws.
     kl
         Nats, each draw's own past given; empty of a twin.
-    gate, target, log_width
-        g, c and ln(sigma / s), without a gradient; the last empty of a twin.
+    gate, target, width
+        g, c and sigma / s, without a gradient; the last empty of a twin.
+    raw
+        What the width is made of, without a gradient; empty of a twin.
     """
 
     z: Tensor
     kl: Tensor
     gate: Tensor
     target: Tensor
-    log_width: Tensor
+    width: Tensor
+    raw: Tensor
+
+    @property
+    def log_width(self) -> Tensor:
+        """ln(sigma / s), within its limits."""
+        return self.raw.clamp(LOG_WIDTH_LOW, LOG_WIDTH_HIGH)
 
 
 class _GatedScan(torch.autograd.Function):
     """raw (T, R, 3 F) or, of a twin, (T, R, 2 F); phi (F,); start (R, F); noise (T, R, F) or None.
 
-    Both ways go block by block of positions, so that what is computed of one stays in the cache and new
-    memory is asked for only by what is kept.
+    Both ways go block by block of positions, so that what is computed of one stays in the cache. New memory
+    costs more than cheap operations: the way back computes them again, only exponentials are kept.
     """
 
     @staticmethod
@@ -90,27 +98,26 @@ class _GatedScan(torch.autograd.Function):
         ctx: Any, raw: Tensor, phi: Tensor, start: Tensor, noise: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         positions, rows, size = raw.shape[0], raw.shape[1], phi.shape[0]
-        kept = raw.new_empty(2 if noise is None else 6, positions, rows, size)
+        kept = raw.new_empty(2 if noise is None else 4, positions, rows, size)
         gate, target = kept[:2]
         states = raw.new_empty(positions + 1, rows, size)  # z_0 .. z_T
         states[0] = start
         s2 = (1 - phi) * (1 + phi)
         s, precision = s2.sqrt(), 1 / s2
         one, minus_half = raw.new_full((), 1.0), raw.new_full((), -0.5)
-        buffers = raw.new_empty(3, BLOCK, rows, size)
+        buffers = raw.new_empty(4, BLOCK, rows, size)
         for first in range(0, positions, BLOCK):
             at = slice(first, min(first + BLOCK, positions))
-            keep, pulled, width = buffers[:, : at.stop - first]
+            keep, pulled, log_width, scratch = buffers[:, : at.stop - first]
             torch.sigmoid(raw[at, :, :size], out=gate[at])
             torch.tanh(raw[at, :, size : 2 * size], out=target[at]).mul_(SET_POINT)
             torch.sub(one, gate[at], out=keep)
             added = torch.mul(gate[at], target[at], out=pulled)
             if noise is not None:
-                log_width, fall, kl, thrown = kept[2:, at]
+                width, kl = kept[2:, at]
                 torch.clamp(raw[at, :, 2 * size :], LOG_WIDTH_LOW, LOG_WIDTH_HIGH, out=log_width)
                 torch.exp(log_width, out=width)
-                torch.mul(width, noise[at], out=thrown).mul_(s)
-                added = torch.add(thrown, pulled, out=kl)  # until it is the KL
+                added = torch.mul(width, noise[at], out=scratch).mul_(s).add_(pulled)
             every = states[first : at.stop + 1].unbind()
             for before_t, now_t, keep_t, added_t in zip(
                 every, every[1:], keep.unbind(), added.unbind(), strict=False
@@ -118,22 +125,24 @@ class _GatedScan(torch.autograd.Function):
                 torch.addcmul(added_t, keep_t, before_t, out=now_t)
             if noise is not None:
                 deviation = keep.sub_(phi).mul_(states[at]).add_(pulled)
-                torch.mul(deviation, precision, out=fall)
-                torch.addcmul(minus_half, deviation, fall, value=0.5, out=kl)
+                torch.mul(deviation, precision, out=scratch)
+                torch.addcmul(minus_half, deviation, scratch, value=0.5, out=kl)
                 kl.addcmul_(width, width, value=0.5).sub_(log_width)
         ctx.drawn = noise is not None
-        ctx.save_for_backward(raw, phi, kept, states)
+        ctx.save_for_backward(raw, phi, kept, states, noise)
         none = raw.new_empty(0)
-        log_widths, kls = (none, none.clone()) if noise is None else (kept[2], kept[4])
-        ctx.mark_non_differentiable(gate, target, log_widths)
-        return states[1:], kls, gate, target, log_widths
+        widths, kls = (none, none.clone()) if noise is None else (kept[2], kept[3])
+        ctx.mark_non_differentiable(gate, target, widths)
+        return states[1:], kls, gate, target, widths
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, Tensor, None]:
         of_z, of_kl = gradients[:2]
-        raw, phi, kept, states = ctx.saved_tensors
+        raw, phi, kept, states, noise = ctx.saved_tensors
         positions, rows, size = raw.shape[0], raw.shape[1], phi.shape[0]
+        s2 = (1 - phi) * (1 + phi)
+        s, precision = s2.sqrt(), 1 / s2
         one, minus_one = raw.new_full((), 1.0), raw.new_full((), -1.0)
         of_raw = torch.empty_like(raw)
         of_phi = torch.zeros_like(phi) if ctx.drawn and ctx.needs_input_grad[1] else None
@@ -148,21 +157,24 @@ class _GatedScan(torch.autograd.Function):
             torch.add(of_z[at.stop - 1], carried, out=flow[-1])
             arriving = of_z[at]
             if ctx.drawn:
-                torch.mul(kept[3, at], of_kl[at], out=fall)  # dL/d(deviation)
-                torch.sub(keep, phi, out=slope).mul_(fall)  # what it adds to dL/dz_{t-1}
+                torch.sub(keep, phi, out=slope)
+                pulled = torch.mul(gate, target, out=pushed)
+                torch.mul(slope, past, out=fall).add_(pulled).mul_(precision)  # deviation / s^2
+                scaled = fall.clone() if of_phi is not None else fall
+                fall.mul_(of_kl[at])  # dL/d(deviation)
+                slope.mul_(fall)  # what it adds to dL/dz_{t-1}
                 arriving = torch.add(arriving[:-1], slope[1:], out=flow[:-1])
             arrivings, flows, keeps = arriving.unbind(), flow.unbind(), keep.unbind()
             for t in range(len(flows) - 2, -1, -1):
                 torch.addcmul(arrivings[t], keeps[t + 1], flows[t + 1], out=flows[t])
             carried = torch.addcmul(slope[0], keep[0], flow[0]) if ctx.drawn else keep[0] * flow[0]
             if ctx.drawn:
-                torch.mul(flow, kept[5, at], out=pushed)
+                width = kept[2, at]
+                torch.mul(width, noise[at], out=pushed).mul_(s).mul_(flow)
                 if of_phi is not None:
-                    s2 = (1 - phi) * (1 + phi)
-                    by_value = pushed * (-phi / s2) - fall * past + fall * kept[3, at] * phi
+                    by_value = pushed * (-phi / s2) - fall * past + fall * scaled * phi
                     of_phi += by_value.sum((0, 1))
-                width = torch.exp(kept[2, at], out=slope)
-                pushed.addcmul_(torch.addcmul(minus_one, width, width, out=width), of_kl[at])
+                pushed.addcmul_(torch.addcmul(minus_one, width, width, out=slope), of_kl[at])
                 # within its limits, the upper end included: there a prior's width starts
                 torch.ops.aten.hardtanh_backward.grad_input(
                     pushed,
@@ -205,5 +217,5 @@ def gated_scan(raw: Tensor, phi: Tensor, start: Tensor, noise: Tensor | None) ->
     KL(q(z_t | z_{t-1}) || Normal(phi z_{t-1}, s^2)) = 1/2 (d^2 / s^2 + sigma^2 / s^2 - 1) - ln(sigma / s),
     d = (1 - g - phi) z_{t-1} + g c.
     """
-    found = _GatedScan.apply(raw, phi, start, noise)
-    return Path(*found)
+    z, kl, gate, target, width = _GatedScan.apply(raw, phi, start, noise)
+    return Path(z, kl, gate, target, width, raw.detach()[..., 2 * phi.shape[0] :])

@@ -126,10 +126,10 @@ class SequencePosterior:
 
     @cached_property
     def _sigma(self) -> Tensor:
-        if not self.path.log_width.numel():
+        if not self.path.width.numel():
             return torch.zeros_like(self.path.gate)
         wide = innovation(self.phi.detach()).sqrt().expand(self.start.z.shape[1:]).flatten()
-        return self.path.log_width.exp().mul_(wide)
+        return self.path.width * wide
 
     @cached_property
     def _belief(self) -> tuple[Tensor, Tensor]:
@@ -240,8 +240,8 @@ def belief_end(path: Path, s: Tensor, mean: Tensor, variance: Tensor) -> tuple[T
         torch.sub(one, gate, out=keep[0])
         torch.mul(keep[0], keep[0], out=keep[1])
         torch.mul(gate, path.target[at], out=added[0])
-        if path.log_width.numel():
-            sigma = torch.exp(path.log_width[at], out=added[1]).mul_(s)
+        if path.width.numel():
+            sigma = torch.mul(path.width[at], s, out=added[1])
             sigma.mul_(sigma)
         for keep_t, added_t in zip(keep.unbind(1), added.unbind(1), strict=True):
             torch.addcmul(added_t, keep_t, belief, out=belief)

@@ -137,11 +137,13 @@ class Local:
 
 
 class Ray:
-    """Tasks of Ray, each in a worker process of its own: one that is lost loses its job alone."""
+    """Tasks of Ray, one at a time in a worker process: one that is lost loses its job alone. Workers take one
+    after another, which spares each the start and the imports; with a GPU each has its own, as Ray has it.
+    """
 
     def __init__(self, at_once: int, resources: Mapping[str, Any]) -> None:
         self._ray, self._own = start_ray("--engine ray", at_once, "sweep")
-        self._run = self._ray.remote(max_calls=1, max_retries=0, **resources)(run_here)
+        self._run = self._ray.remote(max_retries=0, **resources)(run_here)
 
     def start(self, words: list[str], folder: Path) -> Any:
         place = str(folder) if is_store(folder) else str(folder.absolute())

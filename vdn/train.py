@@ -265,8 +265,6 @@ def train(config: Config, run: Path, report: Report | None = None) -> dict[str, 
     ConfigError, DataError
         Before anything is written.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
     task = load(config)
     config = fit_probe_batch(config, task)
     trainer = make_trainer(config, task)
@@ -276,7 +274,10 @@ def train(config: Config, run: Path, report: Report | None = None) -> dict[str, 
     kept = dataclasses.asdict(config) | {DATA_FILE: identity(config, task)}
     if ranks.count() > 1:
         kept[ranks.RANKS] = ranks.count()
-    with _log(lambda: Recorder(run, layer_list(config), kept, precision)) as recorder:
+    with (
+        _threads(config.threads),
+        _log(lambda: Recorder(run, layer_list(config), kept, precision)) as recorder,
+    ):
         here = recorder.path if ranks.keeps_log() else run  # of a run in a store its spool
         return conclude(trainer, recorder, here, *fit(trainer, recorder, here, report), report)
 
@@ -319,21 +320,30 @@ def resume(
         raise ConfigError(_nothing_to_resume(run))
     state = load_checkpoint(here)
     config, task = load_data(state, data, changed, reading)
-    if config.threads:
-        torch.set_num_threads(config.threads)
     trainer = make_trainer(config, task)
     trainer.restore(state)
     if Run(here).status == "finished":
         raise ConfigError(f"{run} is finished: all {trainer.last} steps are done")
     if ranks.keeps_log():
         say_what_was_read(task)
-    with _log(lambda: Recorder.resume(run, trainer.done - 1)) as recorder:
+    with _threads(config.threads), _log(lambda: Recorder.resume(run, trainer.done - 1)) as recorder:
         return conclude(trainer, recorder, here, *fit(trainer, recorder, here, report), report)
 
 
 def _here(run: Path) -> Path:
     """Where a run's checkpoint lies: in its folder, of a run in a store in the spool of this machine."""
     return spool_folder(open_folder(run).root) if is_store(run) else run
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads of the CPU, 0 torch's choice; afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _log(make: Callable[[], Recorder]) -> Any:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from probes.errors import RunError, first_line
 from probes.extras import named
 from probes.fleet import run_files
+from probes.fleet.daft_differences import WHOLE
 from probes.fleet.database import ATTEMPTS, TABLES, Fleet
 from probes.fleet.dialect import for_daft
 from probes.log import neuron_summary
@@ -20,6 +21,7 @@ from probes.ray_cluster import start_ray
 from probes.schema import LIVING_REGIMES, REGIMES, UNKNOWN
 
 _FILENAME = "filename"
+FLOATS = ("FLOAT", "DOUBLE")
 
 
 class DaftFleet(Fleet):
@@ -39,7 +41,8 @@ class DaftFleet(Fleet):
     DuckDB still reads the question, which it refuses as it does its own, names the columns of the answer and
     their types, and looks at files that cannot be read; rows are Daft's alone. `columns`, `relation` and
     `write` are DuckDB's. What Daft's SQL has not (`filter`, `quantile_cont`, some functions) is refused with
-    Daft's words. Numbers are computed as float64. Runs have to lie where all workers find them.
+    Daft's words, and what it answers otherwise (`daft_differences`). Numbers are computed as float64 and as
+    integers of 64 bits. Runs have to lie where all workers find them.
     """
 
     def __init__(
@@ -75,14 +78,14 @@ class DaftFleet(Fleet):
         Raises
         ------
         RunError
-            As `Fleet.sql`, and for what Daft's SQL has not.
+            As `Fleet.sql`, and for what Daft's SQL has not or answers otherwise.
         """
         with self._lock:
             for attempt in range(ATTEMPTS):
                 relation = self.relation(query)
                 wanted = [name for name in TABLES if re.search(rf"\b{name}\b", query, re.IGNORECASE)]
                 try:
-                    text = for_daft(self._connection, query, relation.columns)
+                    text = for_daft(self._connection, query, relation.columns, self._types(wanted))
                     frames = {name: self._frame(name) for name in wanted}
                     planned = self._daft.sql(text, register_globals=False, **frames)
                 except Exception as error:
@@ -95,13 +98,14 @@ class DaftFleet(Fleet):
                     self._frames.clear()
                     if attempt == ATTEMPTS - 1 or not self._repaired(wanted, error):
                         raise RunError(f"Daft: {first_line(error)}") from error
-            types = zip(answer.column_names, relation.columns, relation.types, strict=True)
-            columns = ", ".join(
-                f'"{_doubled(own)}"::{kind} as "{_doubled(name)}"' for own, name, kind in types
-            )
-            self._connection.register("_answer", answer)
+            kinds = enumerate(zip(relation.columns, relation.types, strict=True))
+            columns = ", ".join(f'c{at}::{kind} as "{_doubled(name)}"' for at, (name, kind) in kinds)
+            places = [f"c{at}" for at in range(answer.num_columns)]  # names may differ by case alone
+            self._connection.register("_answer", answer.rename_columns(places))
             try:
                 frame: pd.DataFrame = self._connection.sql(f"select {columns} from _answer").df()
+            except self._duckdb.Error as error:  # beyond DuckDB's type, as an INTEGER of 2^31
+                raise RunError(f"Daft: {first_line(error)}") from error
             finally:
                 self._connection.unregister("_answer")
             return frame
@@ -113,6 +117,14 @@ class DaftFleet(Fleet):
             self._ray.shutdown()
 
     # ---- tables
+
+    def _types(self, tables: list[str]) -> dict[str, str]:
+        """DuckDB's types of the columns of some tables, of those that have one type in all of them."""
+        found: dict[str, set[str]] = {}
+        for name in tables:
+            for column, kind in self.columns(name).items():
+                found.setdefault(column, set()).add(kind)
+        return {column: kinds.pop() for column, kinds in found.items() if len(kinds) == 1}
 
     def _frame(self, name: str) -> Any:
         """A table as Daft reads it, with the columns of DuckDB's, numbers as float64."""
@@ -129,7 +141,7 @@ class DaftFleet(Fleet):
             kinds = self.columns(name).items()
             self._frames[name] = made.select(
                 *(
-                    (col(one) if one in there else self._null()).cast(self._kind(kind)).alias(one)
+                    self._as(kind, col(one) if one in there else self._null()).alias(one)
                     for one, kind in kinds
                 )
             )
@@ -138,14 +150,17 @@ class DaftFleet(Fleet):
     def _null(self) -> Any:
         return self._daft.lit(None)
 
-    def _kind(self, of_duckdb: str) -> Any:
+    def _as(self, of_duckdb: str, column: Any) -> Any:
+        """A column of a type of DuckDB's as the widest of its kind: narrow integers wrap around in Daft, to
+        which -0.0 is less than 0.
+        """
         kinds = self._daft.DataType
-        known = {
-            "TINYINT": kinds.int8(), "SMALLINT": kinds.int16(), "INTEGER": kinds.int32(),
-            "BIGINT": kinds.int64(), "UTINYINT": kinds.uint8(), "BOOLEAN": kinds.bool(),
-            "FLOAT": kinds.float64(), "DOUBLE": kinds.float64(),
-        }  # fmt: skip
-        return known.get(of_duckdb, kinds.string())
+        if of_duckdb in WHOLE:
+            return column.cast(kinds.int64())
+        if of_duckdb in FLOATS:
+            wide = column.cast(kinds.float64())
+            return self._daft.functions.when(wide.abs() == 0.0, self._daft.lit(0.0)).otherwise(wide)
+        return column.cast(kinds.bool() if of_duckdb == "BOOLEAN" else kinds.string())
 
     def _parquet(self, paths: list[str]) -> Any:
         """All rows of some files, of which some may lack columns; `filename` beside."""
@@ -156,7 +171,7 @@ class DaftFleet(Fleet):
         ).fetchall()
         alike: dict[tuple[str, ...], list[str]] = {}
         for path, names in found:
-            alike.setdefault(tuple(names), []).append(run_files.literal(path))
+            alike.setdefault(tuple(names), []).append(_literal(path))
         read = [self._daft.read_parquet(sorted(some), file_path_column=_FILENAME) for some in alike.values()]
         kinds = {field.name: field.dtype for one in read for field in one.schema()}
         whole = [
@@ -228,6 +243,11 @@ class DaftFleet(Fleet):
         living = col("regime").is_in(list(LIVING_REGIMES))
         known = col("regime") != UNKNOWN
         return frame.with_column("living", daft.functions.when(known, living).otherwise(daft.lit(None)))
+
+
+def _literal(path: str) -> str:
+    """A path as Daft reads it: what would be a pattern, of braces too, means itself."""
+    return re.sub(r"([*?\[{}\\])", r"[\1]", path)
 
 
 def _doubled(name: str) -> str:

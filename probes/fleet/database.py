@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from probes.errors import RunError, first_line, writing
 from probes.extras import named
 from probes.fleet import run_files
 from probes.fleet.copies import Copies
-from probes.fleet.run_columns import runs_table
+from probes.fleet.run_columns import free_name, runs_table
 from probes.log import neuron_summary
 from probes.log.catalog import catalog_rows, run_name
 from probes.log.rows import lasting_columns
@@ -47,7 +48,8 @@ def fleet(
     ----------
     folders
         Folders of runs, or their URLs in an object store (`s3://bucket/runs`); subfolders that hold runs, as
-        sweeps do, are looked into as well. Of stored runs the files that a question needs are copied here.
+        sweeps do, are looked into as well, and a run counts once. Of stored runs the files that a question
+        needs are copied here.
     threads
         Of DuckDB; all cores by default.
     memory_limit
@@ -75,6 +77,7 @@ def fleet(
     """
     given = [folders] if isinstance(folders, str | Path) else list(folders)
     rows: dict[str, dict[str, Any]] = {}
+    known: set[str] = set()
     for folder in given:
         if not is_store(folder) and "://" in str(folder):
             raise RunError(
@@ -82,7 +85,11 @@ def fleet(
             )
         place = open_folder(folder).root if is_store(folder) else Path(folder).absolute()
         for row in catalog_rows(place, nested=True):
-            rows[run_name(Path(str(row["path"])), rows)] = row
+            path = str(row["path"])
+            real = path if is_store(path) else os.path.realpath(path)
+            if real not in known:  # folders may lie in one another
+                known.add(real)
+                rows[run_name(Path(path), rows)] = row
     if engine == "daft":
         from probes.fleet.daft_engine import DaftFleet
 
@@ -252,11 +259,10 @@ class Fleet:
         RunError
             As `sql`, and where nothing can be written there.
         """
-        own = {name.lower() for name in self.columns(table)}
-        beside = [
-            f"r.{_name(column)} as {_name(column if column.lower() not in own else f'config_{column}')}"
-            for column in self.varying()
-        ]
+        names, beside = list(self.columns(table)), []
+        for column in self.varying():
+            names.append(free_name(column, "config", names))
+            beside.append(f"r.{_name(column)} as {_name(names[-1])}")
         query = f"select * from {table}"
         if table != "runs":
             columns = ", ".join(["run", *beside, "t.* exclude (run)"])

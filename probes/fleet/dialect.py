@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from probes.fleet.daft_differences import dictionaries, settle
 
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 _JOIN = re.compile(r"\bFROM \((?!SELECT|WITH|VALUES|FROM)")
 
 
-def for_daft(connection: Any, query: str, columns: Sequence[str]) -> str:
-    """Rewrite a question: `group by all` and `order by all` written out, nulls last as DuckDB has them, and
-    each column of the answer under the name that DuckDB gives it.
+def for_daft(connection: Any, query: str, columns: Sequence[str], types: Mapping[str, str]) -> str:
+    """Rewrite a question: `group by all` and `order by all` written out, nulls last as DuckDB has them, each
+    column of the answer under the name that DuckDB gives it, one that comes again with its place after it.
 
     Parameters
     ----------
@@ -23,14 +25,23 @@ def for_daft(connection: Any, query: str, columns: Sequence[str]) -> str:
         One SELECT statement.
     columns
         Of DuckDB's answer, in order.
+    types
+        DuckDB's types of the columns of the tables that it names.
 
     Returns
     -------
     str
         SQL.
+
+    Raises
+    ------
+    ValueError
+        Where Daft would answer otherwise than DuckDB.
     """
     [(text,)] = connection.execute("select json_serialize_sql(?::varchar)", [query]).fetchall()
     tree = json.loads(text)
+    settle(connection, tree, types)
+    columns = [f"{name}_{at}" if name in columns[:at] else name for at, name in enumerate(columns)]
     found = connection.execute(
         "select distinct function_name from duckdb_functions() where function_type = 'aggregate'"
     ).fetchall()
@@ -40,7 +51,7 @@ def for_daft(connection: Any, query: str, columns: Sequence[str]) -> str:
         for item, name in zip(top["select_list"], columns, strict=True):
             if item["class"] != "STAR":
                 item["alias"] = item["alias"] or name
-    for node in _dictionaries(tree):
+    for node in dictionaries(tree):
         if node.get("type") == "SELECT_NODE" and node["aggregate_handling"] == "FORCE_AGGREGATES":
             _write_out_groups(node, aggregates)
         if "orders" in node:
@@ -65,13 +76,6 @@ def _plain(text: str) -> str:
         text = text[: first.end() - 1] + text[first.end() : end - 1] + text[end:]
 
 
-def _dictionaries(tree: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(tree, dict):
-        yield tree
-    for inner in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
-        yield from _dictionaries(inner)
-
-
 def _write_out_groups(node: dict[str, Any], aggregates: set[str]) -> None:
     """`group by all`: by every item that holds no aggregate."""
     groups = [
@@ -79,7 +83,7 @@ def _write_out_groups(node: dict[str, Any], aggregates: set[str]) -> None:
         for item in node["select_list"]
         if not any(
             one.get("class") == "FUNCTION" and one["function_name"] in aggregates
-            for one in _dictionaries(item)
+            for one in dictionaries(item)
         )
     ]
     node["group_expressions"] = [{**item, "alias": ""} for item in groups]

@@ -52,7 +52,7 @@ def runs_table(
     columns: dict[str, dict[str, str]] = {"config": {}, "score": {}}
     for prefix, of_runs in found.items():
         for key in _most_frequent(of_runs, MOST_COLUMNS - len(names)):
-            column = _free(key.replace("/", "_") if prefix == "score" else key, prefix, names)
+            column = free_name(key.replace("/", "_") if prefix == "score" else key, prefix, names)
             names.append(column)
             arrays.append(_column([one.get(key) for one in of_runs]))
             columns[prefix][key] = column
@@ -94,7 +94,7 @@ def _most_frequent(found: Iterable[Mapping[str, Any]], most: int) -> list[str]:
     return [key for key in counts if key in kept]
 
 
-def _free(key: str, prefix: str, taken: Sequence[str]) -> str:
+def free_name(key: str, prefix: str, taken: Sequence[str]) -> str:
     """A column's name that is not taken; upper and lower case are the same to SQL."""
     known = {name.lower() for name in taken}
     tried = [key, f"{prefix}_{key}", *(f"{prefix}_{key}_{number}" for number in range(2, len(taken) + 3))]
@@ -115,7 +115,7 @@ def _column(values: Sequence[Any]) -> pa.Array:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+    return isinstance(value, float) or (type(value) is int and abs(value) < 1e300)
 
 
 def _text(value: Any) -> str:

@@ -97,7 +97,9 @@ class Files:
                 if self._table == "neurons":
                     if fault := schema_fault(file.schema_arrow):
                         return f"{path}: {fault}"
-                elif self._table != "neuron_summary":
+                elif self._table == "neuron_summary":
+                    neuron_summary.check_columns(opening.schema_of(file), path)
+                else:
                     rows.check_columns(opening.schema_of(file), self._table, path)
                 if thorough:
                     for group in range(file.num_row_groups):

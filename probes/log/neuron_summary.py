@@ -125,16 +125,21 @@ def read(storage: Storage, manifest: Mapping[str, Any]) -> pa.Table | None:
         return None
     with file:
         schema = opening.schema_of(file)
-        for field in SCHEMA:
-            if field.name not in schema.names or schema.field(field.name).type != field.type:
-                raise RunError(
-                    f"{file.address}: column `{field.name}` is missing or of another type; remove the file,"
-                    " and `python -m probes compact` writes it anew"
-                )
+        check_columns(schema, file.address)
         if not is_of(file.metadata.metadata or {}, file.metadata.num_rows, manifest):
             return None
         more = [name for one in MORE for name in kept(one) if name in schema.names]
         return opening.read(file, range(file.num_row_groups), [*SCHEMA.names, *more], MOST_BYTES)
+
+
+def check_columns(schema: pa.Schema, address: str) -> None:
+    """Raise RunError where a file has not the columns that every summary has."""
+    for field in SCHEMA:
+        if field.name not in schema.names or schema.field(field.name).type != field.type:
+            raise RunError(
+                f"{address}: column `{field.name}` is missing or of another type; remove the file,"
+                " and `python -m probes compact` writes it anew"
+            )
 
 
 def is_of(metadata: Mapping[bytes, bytes], rows: int, manifest: Mapping[str, Any]) -> bool:

@@ -10,8 +10,7 @@ one is a note in its own metadata, which goes with it.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,25 +19,33 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from probes.watching.as_sampled import (
+    POSITIVE,
+    PRODUCTS,
+    Reread,
+    as_prepared,
+    as_sampled,
+    far_from_standard,
+    multiplied,
+    of_other_noise,
+    sides_of,
+    unseen,
+)
 from probes.watching.chains import (
     ADDED,
     STEPS,
     Blend,
     Chain,
     Noisy,
-    Repeated,
     Step,
     Use,
     Value,
     Where,
-    form_of,
     solve,
 )
 from probes.watching.hooks import hook_input
-from probes.watching.naming import FORMS
 from probes.watching.posterior_source import PosteriorSource
 from probes.watching.slots import DISTRIBUTION, pick
-from probes.watching.tensors import NotReadable
 
 NODES = 100_000  # of a graph that are looked at before the layers are settled
 HELD_BYTES = 16e6  # of heads' outputs that are kept until it is seen what becomes of them
@@ -48,8 +55,6 @@ NOTE = "probes.after_head"
 Key = tuple[str, int]
 """Name and rank of a candidate."""
 
-Reread = Callable[[PosteriorSource], PosteriorSource]
-
 _SAME = """
     Alias AsStrided Clone Contiguous Copy Expand IndexSelect Permute Repeat Reshape ReshapeAlias Select Slice
     Split SplitWithSizes Squeeze T ToCopy Transpose UnsafeSplit UnsafeView Unbind Unsqueeze View
@@ -57,120 +62,14 @@ _SAME = """
 SAME = frozenset(_SAME.split())
 """Nodes behind which the numbers are the same."""
 
+PARTS = ("Select", "Slice", "Split", "SplitWithSizes", "UnsafeSplit")
+"""Nodes of those that may pass some of the numbers on."""
+
 SUMS = ("Add", "Sub", "Addcmul", "Normal")
 """Nodes that mean + scale * noise may end in."""
 
-POSITIVE = ("exp", "exp2", "softplus", "sigmoid", "sqrt", "relu", "abs", "elu", "reciprocal", "rsqrt")
-BOUNDED = ("clamp", "hardtanh", "pow")
-"""What makes a number positive, too, by its own numbers."""
-PRODUCTS = ("Bmm", "Mm", "Mv")
-"""Nodes that mix components."""
 FORMING = ("mul", "exp", "exp2", "sqrt", "rsqrt", "reciprocal", "pow", "log")
 """What makes one form of a scale of another."""
-
-SPOKEN = {
-    "Add": "a sum with another tensor",
-    "Sub": "a difference to another tensor",
-    "Mul": "a product with another tensor",
-    "Div": "a quotient with another tensor",
-    "add": "a sum with what is not one number",
-    "nativelayernorm": "a layer norm",
-    "nativebatchnorm": "a batch norm",
-    "NativeBatchNorm": "a batch norm",
-    "Addmm": "a linear layer",
-    **dict.fromkeys(PRODUCTS, "a matrix product"),
-}
-
-
-def as_sampled(source: PosteriorSource, use: Use) -> PosteriorSource:
-    """A pair of heads, read as it is sampled. Raises NotReadable, which says what stands between, for what
-    cannot be repeated.
-    """
-    if use.opaque is not None or (use.hidden and use.checked is False):
-        side, step = use.opaque or ("mean or scale", ADDED)
-        what = SPOKEN.get(step.name, step.name)
-        raise NotReadable(BETWEEN.format(source=source.path, what=what, side=side))
-    unsure = ""
-    if use.scale.steps[-2:] == (Step("mul", (None,)), Step("exp")) and source.slot.form == "log_var":
-        steps = (*use.scale.steps[:-2], Step("mul", (0.5,)), Step("exp"))
-        use, unsure = replace(use, scale=replace(use.scale, steps=steps)), "; its factor as its name says"
-    form, before = form_of(use.scale.steps)
-    if form == "sigma" and not any(step.name in (*POSITIVE, *BOUNDED) for step in before):
-        before = (*before, Step("abs"))  # Gaussian noise is the same on both sides
-        use = replace(use, scale=replace(use.scale, steps=before))
-    why = f"{source.why.split(';')[0]}; {use}{unsure}"
-    if use.hidden:
-        why += "; ASSUMED the constant, which was not seen, changes nothing"
-    if use.checked is False:
-        why += "; ASSUMED, since a sample that was seen is another"
-    return _read(source, use, form, before, why)
-
-
-def as_prepared(source: PosteriorSource, scale: Chain, named: str, lowest: float) -> PosteriorSource:
-    """A pair of heads whose sample was not seen, but what stands between its scale and all that uses it.
-
-    named: the form that its name speaks of. lowest: the least number behind those operations.
-    """
-    form = f"log_{named}" if named in ("sigma", "var") and lowest < 0 else named
-    why = source.why.split(";")[0]
-    why += f"; ASSUMED {scale} is {FORMS[form]}, since nothing uses {scale.head[0]} itself"
-    return _read(source, Use(Chain((_sides(source)[0], None), 0), scale), form, scale.steps, why)
-
-
-def unseen(source: PosteriorSource) -> PosteriorSource:
-    """A pair of heads of which no use was seen: one without gradients, or behind the model's own modules."""
-    why = f"{source.why}; ASSUMED as it is, since what uses it was not seen"
-    return replace(source, why=why).known(scale="assumed")
-
-
-def _read(
-    source: PosteriorSource, use: Use, form: str, before: tuple[Step, ...], why: str
-) -> PosteriorSource:
-    path = source.path
-    if source.origin == "layers":
-        path = f"{use.mean.head[0]} & {use.scale.head[0]}"
-    after = Repeated(use.mean.steps, before) if use.mean.steps or before else None
-    read = replace(source, path=path, slot=replace(source.slot, form=form), after=after, why=why)
-    return read.known(scale="assumed" if "ASSUMED" in why else "named")
-
-
-def _sides(source: PosteriorSource) -> tuple[str, str]:
-    """Paths of mean and scale of a pair of layers."""
-    sides = source.path.split(" & ")
-    return sides[int(str(source.slot.mean))], sides[int(str(source.slot.scale))]
-
-
-BETWEEN = (
-    "{what} stands between the {side} of {source} and the sample that is drawn with it, and cannot be"
-    " repeated from here: call probes.observe(name, mu, sigma) in the forward pass, or say what is done with"
-    ' parts={{"{source}": probes.Part("mu, log_var", then=function)}}, where function(mu, sigma) returns'
-    " the mean and sigma that are used"
-)
-
-
-NOISE = (
-    "the noise that {source} is sampled with is not Normal(0, 1), its mean is {mean:.2g} and its variance"
-    " {variance:.2g}: call probes.observe(name, q) in the forward pass, or probes.observe(name, mu, sigma)"
-)
-FAR = 5.0  # standard errors of the mean or of the log variance of Gaussian noise
-FEWEST = 16  # numbers of noise that tell
-
-
-def far_from_standard(noise: Tensor) -> tuple[float, float] | None:
-    """Mean and variance of noise that is far from Normal(0, 1); None where it may be that, or too little to
-    tell.
-    """
-    size = noise.numel()
-    if size < FEWEST:
-        return None
-    mean, variance = float(noise.double().mean()), float(noise.double().var())
-    far = abs(mean) * size**0.5 > FAR or abs(math.log(max(variance, 1e-12))) * (size / 2) ** 0.5 > FAR
-    return (mean, variance) if far else None
-
-
-def of_other_noise(source: PosteriorSource, mean: float, variance: float) -> PosteriorSource:
-    """Raises NotReadable: the scale is not what a sample varies by, or it is no Gaussian."""
-    raise NotReadable(NOISE.format(source=source.path, mean=mean, variance=variance))
 
 
 class AfterHeads:
@@ -198,6 +97,8 @@ class AfterHeads:
         Pair of sibling layers -> the candidate that is the same numbers, as a module returns them.
     sampled
         Candidates of which a sample was seen.
+    unlike
+        Those of which another sample was seen that is drawn otherwise.
     hooked
         Whether to look at what autograd saved may run somebody's hooks.
     """
@@ -213,6 +114,10 @@ class AfterHeads:
         self.inside: dict[Key, Key] = {}
         self.handed_on: dict[Key, Key] = {}
         self.sampled: set[Key] = set()
+        self.unlike: set[Key] = set()
+        self._distributions: dict[Key, tuple[Where, Where]] = {}  # loc and scale of returned ones
+        self._ways: dict[tuple[Key, Where, Where], Any] = {}  # what the first sample of each was made by
+        self._noised: set[Where] = set()  # what noise is multiplied with
         self._listens, self._found = listens, found
         self._keys: dict[Key, tuple[Where, Where]] = {}  # mean and scale of each candidate
         self._seen: set[Key] = set()
@@ -228,7 +133,7 @@ class AfterHeads:
         self._shared: set[str] = set()  # modules that serve others than one head too
         for source in pairs:
             if source.origin == "layers":
-                mean, scale = sides = _sides(source)
+                mean, scale = sides = sides_of(source)
                 key = source.name, source.rank
                 self._keys[key] = (mean, None), (scale, None)
                 self._forms[key] = source.slot.form
@@ -247,6 +152,13 @@ class AfterHeads:
         self._held.clear()
         self._variables.clear()
         self._budget = 0
+
+    def forget(self, keys: Collection[Key]) -> None:
+        """A forward pass has raised: forget what heads have put out in it, and that these were told of."""
+        for told in (self._seen, self.sampled, self.unlike):
+            told -= set(keys)
+        self._held.clear()
+        self._room = HELD_BYTES
 
     # ---- what is seen
 
@@ -279,6 +191,8 @@ class AfterHeads:
         if slot.form != DISTRIBUTION:
             self._keys[key] = places[0], places[1]
             self._forms.setdefault(key, slot.form)
+        else:
+            self._distributions[key] = places[0], places[1]
         for other, (mean, scale) in self._keys.items():
             if as_they_are and other in self.sampled and {mean, scale} <= roots and other != key:
                 self.handed_on.setdefault(other, key)  # another module's output, under other names
@@ -294,7 +208,7 @@ class AfterHeads:
 
     def passed(self, path: str, output: Any) -> None:
         """What a module has put out."""
-        if self._budget > 0 and self._keys:
+        if self._budget > 0 and (self._keys or self._distributions):
             with self._safely():
                 self._passed(path, output)
 
@@ -309,7 +223,9 @@ class AfterHeads:
                 self._walk_all(args)
 
     def _walk_all(self, values: Any) -> list[Value]:
-        waits = self._calls and not self._seen.issuperset(self._keys)
+        waits = self._calls and not (self._seen | self.sampled).issuperset(
+            (*self._keys, *self._distributions)
+        )
         return [self._walk(tensor) for tensor in tensors_in(values)] if waits else []
 
     @contextmanager
@@ -406,8 +322,11 @@ class AfterHeads:
     def _alone(self, node: Any, name: str, place: int, value: Chain | Blend | Noisy) -> Value:
         """One value that depends on heads, by itself or with others that do not."""
         if name in SAME:
-            return value
+            return (
+                replace(value, part=True) if isinstance(value, Chain) and _takes_a_part(node, name) else value
+            )
         if isinstance(value, Noisy):
+            self._noised |= value.value.heads if name == "Mul" else frozenset()
             return _blend([value], name)
         others = [edge for index, (edge, _) in enumerate(node.next_functions) if index != place]
         if name in ("Mul", "Div") and others == [None]:
@@ -436,7 +355,9 @@ class AfterHeads:
         if other is None or (other.numel() > 1 and name == "Div"):
             return _blend([value], name)
         if other.numel() > 1:
-            return Noisy(value, not bool((other < 0).any()))
+            mask = not bool((other < 0).any())
+            self._noised |= frozenset() if mask else value.heads
+            return Noisy(value, mask)
         number = float(other)
         if not isinstance(value, Chain) or number == 0:
             return value
@@ -479,7 +400,13 @@ class AfterHeads:
             return False
         roots = self._rooted(mean), self._rooted(scale)
         keys = [key for key, (m, s) in self._keys.items() if m in roots[0] and s in roots[1]]
-        self.sampled.update(keys)
+        own = [key for key, (m, s) in self._distributions.items() if m in roots[0] and s in roots[1]]
+        self.sampled.update((*keys, *own))
+        way = _plain(mean), _plain(scale)
+        for key in keys:
+            first = self._ways.setdefault((key, way[0].head, way[1].head), [one.steps for one in way])
+            if first != [one.steps for one in way]:
+                self.unlike.add(key)
         if new := [key for key in keys if key not in self._seen]:
             use = Use(_plain(mean), _plain(scale))
             if noise is not None and (said := far_from_standard(noise)) is not None:
@@ -515,6 +442,11 @@ class AfterHeads:
             if key not in self._seen:
                 with self._safely():
                     self._prepared(key, mean, scale)
+            heads = [head for head, other in self.handed_on.items() if other == key]
+            behind = {scale, *(self._keys[head][1] for head in heads)}
+            if last and self.sampled.isdisjoint((key, *heads)) and not self._noised.isdisjoint(behind):
+                self._found(key, multiplied, [])
+                continue
             outside = mean[1] is not None or key in self.handed_on  # whoever gets it, uses it by its name
             if (
                 last
@@ -576,6 +508,19 @@ def _is_part(chain: Chain) -> bool:
     return _is_positive(chain) and any(
         step.numbers is None and step.name[0].isupper() for step in chain.steps
     )
+
+
+def _takes_a_part(node: Any, name: str) -> bool:
+    """Whether a node passes some of the last axis on, or of an image's channels, and not all."""
+    sizes, axis = getattr(node, "_saved_self_sym_sizes", ()), getattr(node, "_saved_dim", None)
+    if name not in PARTS or not sizes or not isinstance(axis, int):
+        return False
+    axis = axis - 2**64 if axis >= 2**63 else axis
+    axis %= len(sizes)
+    if axis != len(sizes) - 1 and not (len(sizes) > 3 and axis == 1):
+        return False
+    start, end = getattr(node, "_saved_start", 0), getattr(node, "_saved_end", 0)
+    return not (name == "Slice" and start == 0 and end >= sizes[axis])
 
 
 def _then(chain: Chain, *steps: Step) -> Chain | Blend:

@@ -361,7 +361,7 @@ class Recording:
                 f"step {step} does not increase: the step before it is {self._step}. Count over the whole"
                 " training"
             )
-        self._finder.read_what_is_not_called()
+        self._finder.end_step()
         if self._processes.are_to_meet and not self._meet():
             return
         waits = self._finder.waits if opening.settled is None else None
@@ -371,7 +371,8 @@ class Recording:
             self._calls = 0  # the first step that there is something of is due
         if self._opening is None:  # other processes were lost
             return
-        self._finder.reset()
+        for changed, why in self._finder.look_again().items():
+            self._sums.fail(changed, why)
         for name, value in scalars.items():
             self.scalar(step, name, value, split, epoch)
         if waits is not None and self._processes.ranks is not None and opening.is_open:

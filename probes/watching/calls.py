@@ -19,6 +19,7 @@ from probes.watching.after_head import tensors_in
 from probes.watching.candidates import Candidate
 from probes.watching.forward_passes import ForwardPasses
 from probes.watching.hooks import hook_arguments
+from probes.watching.posterior_source import PosteriorSource
 from probes.watching.shares import digest
 
 POOLED = (
@@ -33,6 +34,11 @@ REPEATED = (
     "ASSUMED that the rows of its {calls} calls of a step are independent inputs: where they are positions of"
     " the same sequences they are worth fewer, which layout='sequences' says, in observe or in a part;"
     " layout='bn' says that they are not"
+)
+SEVERAL = "that all its {calls} calls of a step are of inputs, each a posterior of its own"
+NOT_OF_INPUTS = (
+    "those of a prior's pseudo-inputs, of what was reconstructed, of another view or position would be pooled"
+    " with them"
 )
 IN_TURN = "; its {calls} calls of a step are positions of the same sequences, a row a sequence"
 REPEATS = 5  # calls for each of the model's from which it may be a loop over positions
@@ -58,6 +64,7 @@ class Calls:
         self._masks: dict[str, torch.Size] = {}  # those that may say which positions count
         self._batches: list[str | None] = []  # digests of what the model was called with
         self._inside: list[str] = []  # and of what its modules were
+        self._before = self._given.copy(), self._batches.copy(), self._inside.copy()
         self._handles: list[RemovableHandle] = []
 
     def hear_modules(self) -> None:
@@ -71,6 +78,15 @@ class Calls:
     def hear_model(self) -> None:
         """Hear which arguments the model is called with."""
         self._handles.append(hook_arguments(self._model, self._called))
+
+    def begin(self) -> None:
+        """A forward pass begins, which may raise."""
+        self._before = self._given.copy(), self._batches.copy(), self._inside.copy()
+
+    def drop(self) -> None:
+        """It has raised: what came since it began is forgotten."""
+        given, batches, inside = self._before
+        self._given, self._batches, self._inside = given.copy(), batches.copy(), inside.copy()
 
     def close(self) -> None:
         """Hear no more; what was heard stays."""
@@ -156,6 +172,14 @@ class Calls:
             ):
                 why = f"{source.why}; {REPEATED.format(calls=calls)}"
                 candidate.source = replace(source, why=why, repeated=calls)
+            elif calls > max(1, self._given.total()) and _is_of_a_hook(source):
+                candidate.source = source.doubted(SEVERAL.format(calls=calls), NOT_OF_INPUTS)
+
+
+def _is_of_a_hook(source: PosteriorSource) -> bool:
+    """Whether a posterior is read wherever its module is called, and nobody says that it is one."""
+    called = source.origin in ("output", "layers", "made") and source.of == "activations"
+    return called and not source.by_hand and source.family not in ("codes", "samples")
 
 
 def _holds_tensors(value: Any) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from typing import Any
 
@@ -52,6 +53,16 @@ class Candidate:
         pool = pool_for(observed, shared=source.of != "activations")
         pool.add_observed(observed)
         return cls(source, tensors, pool, observed.has_prior)
+
+    def copied(self) -> Candidate:
+        """As it is now: what is added later to one of both is not in the other."""
+        return replace(
+            self,
+            pool=deepcopy(self.pool),
+            kept=self.kept.copied(),
+            failures=self.failures.copy(),
+            digests=self.digests.copy(),
+        )
 
     @property
     def positions(self) -> int | None:

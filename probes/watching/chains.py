@@ -113,13 +113,14 @@ NOTHING = Step("add", (0.0,))
 @dataclass(frozen=True)
 class Chain:
     """What has become of one call of a head: the operations since. label: the head in words, if it is not its
-    path.
+    path. part: whether it is some of its neurons alone.
     """
 
     head: Where
     call: int
     steps: tuple[Step, ...] = ()
     label: str = ""
+    part: bool = False
 
     def then(self, step: Step) -> Chain | Blend:
         steps = self.steps

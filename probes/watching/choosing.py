@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from probes.watching.after_head import BETWEEN, AfterHeads
+from probes.watching.after_head import AfterHeads
+from probes.watching.as_sampled import BETWEEN
 from probes.watching.candidates import Candidate, has_prior
 from probes.watching.collecting import NOT_READ, SHARDED, Candidates, Key
 from probes.watching.family_pools import pool_for
 from probes.watching.family_sources import FamilySource, without_any_prior
 from probes.watching.graph_uses import OF_BITS, OF_CLASSES
+from probes.watching.naming import words
 from probes.watching.posterior_source import RANK_GUESS, RANK_OBSERVED, PosteriorSource
 from probes.watching.prior_links import Kept, PriorLinks, Waiting
 from probes.watching.slots import DISTRIBUTION
@@ -19,6 +21,26 @@ BITS = (
     "{name} goes through a sigmoid, so that its last axis are independent bits and no classes: call"
     " probes.observe(name, torch.distributions.Bernoulli(logits=...)) in the forward pass, no Gaussian and no"
     " Categorical"
+)
+COMPONENTS = (
+    "{name} are parameters that no name calls weights, beside a posterior of as many neurons: they may be the"
+    " components of its prior; if they are weights name them by hand"
+)
+NOT_SAMPLED = (
+    "nothing was seen to sample with it as with {name}: it may be a prior, a likelihood or a target, which"
+    " skip= leaves out"
+)
+OF_WEIGHTS = (
+    "weight",
+    "kernel",
+    "bias",
+    "bayes",
+    "variational",
+    "flipout",
+    "linear",
+    "conv",
+    "dense",
+    "embed",
 )
 CLASSES = "; ASSUMED that its last axis are classes, since what uses it was not seen"
 
@@ -44,6 +66,13 @@ def choose(candidates: Candidates, merges: bool) -> list[Candidate]:
         for key, candidate in candidates.found.items()
         if not _is_elsewhere(candidates, key) and _may_be_latent(candidates, candidate)
     ]
+    drawn = _sampled_with(candidates)
+    keys = [(one.source.name, one.source.rank) for one in possible]
+    possible = [
+        candidates.found[key]
+        for key in keys
+        if not any(_is_known_better(candidates, key, one) for one in keys)
+    ]
     chosen: list[Candidate] = []
     # stable: first seen first, but one that came with its prior says more
     for candidate in sorted(possible, key=lambda one: (one.source.rank, not has_prior(one))):
@@ -54,7 +83,87 @@ def choose(candidates: Candidates, merges: bool) -> list[Candidate]:
             chosen.append(candidate)
     chosen = [one for one in chosen if not any(one.is_prior_of(other) for other in chosen)]
     chosen = [one for one in chosen if not one.is_put_together_of(chosen)]
+    chosen = _without_components(candidates, chosen)
+    _doubt_what_is_not_sampled(chosen, drawn)
+    _doubt_what_is_sampled_otherwise(candidates, chosen)
     return sorted(chosen, key=possible.index)
+
+
+def _doubt_what_is_sampled_otherwise(candidates: Candidates, chosen: Sequence[Candidate]) -> None:
+    """Of samples that were drawn in several ways the first was read."""
+    after = candidates.after
+    unlike = set(after.unlike) if after is not None else set()
+    for head, key in (*after.inside.items(), *after.handed_on.items()) if after is not None else ():
+        unlike |= {key} if head in unlike else set()
+    for one in chosen:
+        if (one.source.name, one.source.rank) in unlike:
+            one.source = one.source.doubted(
+                "that its first sample is the posterior's", "another is drawn otherwise"
+            )
+
+
+def _sampled_with(candidates: Candidates) -> list[Candidate]:
+    """The candidates of which a sample was seen, or to whose mean something is added."""
+    after = candidates.after
+    if after is None:
+        return []
+    keys = after.sampled | candidates.added
+    for head, key in (*after.inside.items(), *after.handed_on.items()):
+        keys |= {key} if head in keys else set()
+    return [candidates.found[key] for key in keys if key in candidates.found]
+
+
+def _is_known_better(candidates: Candidates, key: Key, by: Key) -> bool:
+    """Whether a scale is taken for what its name may mean, and another candidate is the same mean, read as it
+    is sampled with.
+    """
+    sampled = candidates.after.sampled if candidates.after is not None else set()
+    one, other = candidates.found[key], candidates.found[by]
+    unsure = one.source.origins.get("scale") == "assumed" and one.source.origin == "output"
+    unsure = unsure and one.source.slot.form.startswith("log_")  # a plain sigma is what it is sampled with
+    known = other.source.origins.get("scale") == "named" and by in sampled and by not in candidates.refused
+    if key == by or not unsure or not known or key in sampled or has_prior(one) or one.source.by_hand:
+        return False
+    return one.same_as(other)
+
+
+def _without_components(candidates: Candidates, chosen: list[Candidate]) -> list[Candidate]:
+    """Pairs of parameters that no name calls weights are none beside a posterior of as many neurons: they may
+    be the components of its prior.
+    """
+    unnamed = [
+        one for one in chosen if one.source.origin == "parameters" and not _says_weights(candidates, one)
+    ]
+    sizes = {one.tensors[0].shape[-1] for one in chosen if one.source.of == "activations" and one.tensors}
+    left = []
+    for one in unnamed:
+        one.source = one.source.doubted("that they are weights, which no name says")
+        if one.tensors and one.tensors[0].shape[-1] in sizes:
+            candidates.links.tables.append(COMPONENTS.format(name=one.source.name))
+            candidates.refuse((one.source.name, one.source.rank), COMPONENTS.format(name=one.source.name))
+            left.append(one)
+    return [one for one in chosen if one not in left]
+
+
+def _says_weights(candidates: Candidates, candidate: Candidate) -> bool:
+    """Whether parameters are called weights, or belong to a layer that has some."""
+    source = candidate.source
+    module = candidates.model.get_submodule(source.path) if source.path else candidates.model
+    said = {*words(str(source.slot.mean)), *words(source.path), *words(type(module).__name__)}
+    sized = any(hasattr(module, name) for name in ("in_features", "in_channels", "input_size"))
+    return source.by_hand or sized or any(word.startswith(OF_WEIGHTS) for word in said)
+
+
+def _doubt_what_is_not_sampled(chosen: Sequence[Candidate], drawn: Sequence[Candidate]) -> None:
+    """Beside what is sampled with, a Gaussian that is not may be a prior, a likelihood or a target."""
+    seen = [one for one in chosen if one in drawn or any(one.same_as(other) for other in drawn)]
+    for one in chosen if seen else ():
+        source = one.source
+        read = source.origin in ("output", "layers") and source.of == "activations" and not source.by_hand
+        if read and source.family == "gaussian" and one not in seen and not has_prior(one):
+            one.source = source.doubted(
+                "that it is a posterior", NOT_SAMPLED.format(name=seen[0].source.name)
+            )
 
 
 def link_priors(
@@ -145,6 +254,8 @@ def _settle_classes(candidates: Candidates, key: Key, candidate: Candidate) -> N
     if source.slot.form != "logits" or source.by_hand or source.origin != "output":
         return
     made = candidates.families.families_of(key) if candidates.families is not None else set()
+    last = candidate.tensors[0].dim() - 1 if candidate.tensors else -1
+    kinds = {kind.removesuffix(f"@{last}") for kind in kinds}
     classes = kinds.intersection(OF_CLASSES) or any("Categorical" in one for one in made)
     bits = kinds.intersection(OF_BITS) or any("Bernoulli" in one for one in made)
     if bits and not classes:
@@ -170,6 +281,8 @@ def _is_elsewhere(candidates: Candidates, key: Key) -> bool:
     if after is not None and key not in after.sampled:
         norm = candidates.norms.get(key)
         inside = inside or (norm if norm in after.sampled else None)
+    if inside in candidates.found and _is_known_better(candidates, inside, key):
+        inside = None
     known = inside in candidates.found or key in candidates.refused or key in candidates.absorbed
     return known or _is_a_step_to_another(candidates, key)
 

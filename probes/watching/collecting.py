@@ -80,12 +80,14 @@ class Candidates:
         Norms -> the heads that they stand behind.
     uses
         What candidates go through on the way to what the model returns (`graph_uses`).
+    added
+        Those to whose mean something is added on that way.
     after, families
         What the network does with heads, and what it makes of them; None where nothing is looked for.
     """
 
     def __init__(self, model: nn.Module, links: PriorLinks, priors: StatedPriors, several: bool) -> None:
-        self._model, self._priors, self._several = model, priors, several
+        self.model, self._priors, self._several = model, priors, several
         self.links = links
         self.found: dict[Key, Candidate] = {}
         self.looked_at: dict[str, str] = {}
@@ -93,15 +95,44 @@ class Candidates:
         self.absorbed: set[Key] = set()
         self.norms: dict[Key, Key] = {}
         self.uses: dict[Key, set[str]] = {}
+        self.added: set[Key] = set()
+        self._new: set[Key] = set()  # since the forward pass that runs began
+        self._before: dict[Key, Candidate] = {}  # what came to it since, as it was
+        self._may_raise = False  # whether one runs
         self.after: AfterHeads | None = None
         self.families: Families | None = None
 
     def close(self) -> None:
         """Let go of what was found, and look no longer at what becomes of it."""
-        self.found = {}
+        self.found, self._before = {}, {}
         for looking in (self.after, self.families):
             if looking is not None:
                 looking.close()
+
+    def begin(self) -> None:
+        """A forward pass begins, which may raise."""
+        self._new, self._before, self._may_raise = set(), {}, True
+        self.links.begin()
+
+    def drop(self) -> None:
+        """It has raised: what came since it began is forgotten."""
+        reread = {
+            key
+            for key, before in self._before.items()
+            if key not in self.found or before.source is not self.found[key].source
+        }
+        for key in self._new:
+            self.found.pop(key, None)
+        self.found |= self._before
+        if self.after is not None:
+            self.after.forget(self._new | reread)
+        self.links.drop()
+        self._new, self._before, self._may_raise = set(), {}, False
+
+    def about_to_change(self, key: Key) -> None:
+        """Keep a candidate as it is, in case that the forward pass raises."""
+        if self._may_raise and key not in self._new and key not in self._before:
+            self._before[key] = self.found[key].copied()
 
     @property
     def left_out(self) -> list[str]:
@@ -141,12 +172,14 @@ class Candidates:
             source = observed_source(name, reading, observed)
             candidate = self.found.get((name, RANK_OBSERVED))
             if candidate is not None:
+                self.about_to_change((name, RANK_OBSERVED))
                 candidate.pool.add_observed(observed)
                 candidate.calls += 1
                 self._compare(candidate, _tensors_of(reading))
             elif observed.rows:  # else the next batch may have inputs
                 first = observed.mu if isinstance(observed, Observed) else reading.taken[0]
                 tensors = () if first is None else (first,)
+                self._new.add((name, RANK_OBSERVED))
                 candidate = self.found[name, RANK_OBSERVED] = Candidate.of(source, tensors, observed)
                 if (mean := _mean_of(made)) is not None:
                     candidate.placed = placed(mean, source.layout or "neurons")
@@ -163,6 +196,7 @@ class Candidates:
         """
         key = source.name, source.rank
         if (candidate := self.found.get(key)) is not None:
+            self.about_to_change(key)
             self._look_at_its_layers(key, candidate, value)
             if self.after is not None and candidate.source.slot.form not in SINGLE:
                 self.after.returned(candidate.source, value)
@@ -200,6 +234,7 @@ class Candidates:
             settled.origin not in ("output", "layers") or settled.by_hand or varies(settled, value)
         )
         self.found[key] = candidate
+        self._new.add(key)
         note(mean := settled.tensors(value)[0], key)
         self.norms |= dict.fromkeys(normalised(mean) if settled.origin == "layers" else (), key)
         candidate.made_with = made_with(mean)
@@ -223,7 +258,7 @@ class Candidates:
         now = made_with(source.tensors(value)[0])
         if not candidate.made_with or not candidate.made_with.isdisjoint(now):
             return
-        names = {id(parameter): name.rpartition(".")[0] for name, parameter in self._model.named_parameters()}
+        names = {id(parameter): name.rpartition(".")[0] for name, parameter in self.model.named_parameters()}
         one, other = (
             next((names[made] for made in ids if made in names), "a parameter")
             for ids in (candidate.made_with, now)
@@ -237,20 +272,26 @@ class Candidates:
             source.path.split(" & ")[0].rpartition(".")[0] if " & " in source.path else source.path,
             "",
         }
-        kinds: list[Any] = [type(self._model.get_submodule(path)) for path in holders]
+        kinds: list[Any] = [type(self.model.get_submodule(path)) for path in holders]
         families = [other_family(kind) for kind in kinds if kind.__module__.split(".")[0] != "torch"]
         if any(families) and not any(map(draws_gaussian, kinds)):
             self.refuse(key, NOT_READ.format(family=next(filter(None, families)), name=source.name))
 
     def _add(self, candidate: Candidate, taken: Taken) -> None:
         candidate.pool.add_observed(candidate.source.observed(taken))
-        candidate.calls += 1
+        candidate.calls += not is_in_backward()
         self.links.keep(candidate.kept, taken)
 
     def _compare(self, candidate: Candidate, tensors: Sequence[Tensor]) -> None:
         """Keep what tells a batch from one of other processes."""
         if self._several and len(candidate.digests) < COMPARED and tensors:
             candidate.digests.append(digest_of_rows(tensors, candidate.pool.shared))
+
+
+def is_in_backward() -> bool:
+    """Whether autograd runs backwards now: activation checkpointing repeats a forward pass there."""
+    running = getattr(torch._C, "_current_graph_task_id", None)
+    return running is not None and running() != -1
 
 
 def _mean_of(made: Any) -> Tensor | None:

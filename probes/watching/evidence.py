@@ -18,6 +18,7 @@ from torch import Tensor
 
 STEPS = 48  # of a graph that are looked at
 CHANNELS_SECOND = ("Convolution", "MkldnnConvolution", "CudnnConvolution", "MpsConvolution", "SlowConv")
+VIEWS = ("View", "UnsafeView", "ReshapeAlias")
 FEATURES_LAST = ("Addmm", "Mm", "Linear", "NativeLayerNorm", "Embedding", "Matmul", "FusedRmsNorm")
 
 
@@ -25,11 +26,14 @@ def feature_axis(tensor: Tensor) -> int | None:
     """The axis along which the last convolution or linear layer put its features; None where the graph does
     not tell.
     """
-    waiting: list[tuple[Any, list[Any], bool]] = [(tensor.grad_fn, [], False)]
+    # last: how long the last axis is, None where that is not followed
+    waiting: list[tuple[Any, list[Any], bool, int | None]] = [
+        (tensor.grad_fn, [], False, tensor.shape[-1] if tensor.dim() else None)
+    ]
     for _ in range(STEPS):
         if not waiting:
             return None
-        node, moves, viewed = waiting.pop(0)
+        node, moves, viewed, last = waiting.pop(0)
         if node is None:
             continue
         kind = re.sub(r"Backward\d*$", "", type(node).__name__)
@@ -45,10 +49,15 @@ def feature_axis(tensor: Tensor) -> int | None:
         if kind.startswith(CHANNELS_SECOND):
             continue
         if kind in ("Permute", "Transpose"):
-            moves = [*moves, node]
+            moves, last = [*moves, node], None
+        sizes = getattr(node, "_saved_self_sym_sizes", None) if kind in VIEWS else None
+        if sizes:
+            if last is not None and int(sizes[-1]) != last:
+                continue  # the features were cut up: groups of them, or positions
+            last = int(sizes[-1])
         # a linear layer of more than two axes is a view of one of two; other views lose the axes
-        viewed = viewed or kind in ("View", "UnsafeView", "ReshapeAlias", "Unsqueeze", "Squeeze", "Select")
-        waiting += [(following, moves, viewed) for following, _ in node.next_functions]
+        viewed = viewed or kind in (*VIEWS, "Unsqueeze", "Squeeze", "Select")
+        waiting += [(following, moves, viewed, last) for following, _ in node.next_functions]
     return None
 
 

@@ -28,18 +28,20 @@ from probes.watching.candidates import Candidate
 from probes.watching.choosing import choose, link_priors
 from probes.watching.collecting import Candidates
 from probes.watching.forward_passes import ForwardPasses
-from probes.watching.hooks import Argument, Sites, flat
+from probes.watching.hooks import BROKEN_OFF, Argument, Sites, flat
 from probes.watching.made import Families
 from probes.watching.makers import Makers
-from probes.watching.module_hooks import ModuleHooks, refuse_compiled
+from probes.watching.module_hooks import ModuleHooks, parents, refuse_compiled
 from probes.watching.nothing_found import nothing_found
 from probes.watching.pooling import Reading
 from probes.watching.posterior_source import PosteriorSource
 from probes.watching.prior_links import PriorLinks
+from probes.watching.rechecking import Rechecks
 from probes.watching.searching import Search
 from probes.watching.stated import PartError, PartSpec, PriorSpec, parse_parts
 from probes.watching.stated_priors import StatedPriors
 from probes.watching.tensors import NotReadable
+from probes.watching.whole_passes import WholePasses
 
 Seen = tuple[str, Reading | Exception]
 """Name of a layer, or path of a module, and what it computed or why that cannot be read."""
@@ -81,6 +83,8 @@ class Finder:
         self._candidates = Candidates(model, links, self._priors, several)
         self._hooks = ModuleHooks(model, self._passes, self._seen, self._sampled if searches else None)
         self._search = Search(model, self._candidates, self._skipped, self._hooks.hook, by_hand=not searches)
+        self._rechecks = Rechecks(model, self._passes.is_trained_on, self._skipped)
+        self._whole = WholePasses(self._begin, self._drop)
         self._arguments: list[RemovableHandle] = []  # hooks on what forwards are called with
         self._makers: Makers | None = None
         self._layers: dict[str, PosteriorSource] | None = None  # None until settled
@@ -113,6 +117,8 @@ class Finder:
             modules = [path for path, _ in self.model.named_modules() if not self._skipped(path)]
         paths = [*modules, *(source.path for source in sources)]
         refuse_compiled(self.model, paths)
+        whole = self._heard(paths)
+        self._whole.hear_beginnings(whole)
         if self._several:
             self._calls.hear_modules()
         named = {path: self.model.get_submodule(path) for path in modules}
@@ -131,8 +137,30 @@ class Finder:
         for path in dict.fromkeys(paths):
             self._search.listen(path)
         if parts is None:
-            whole = {path: module for path, module in named.items() if not isinstance(module, ScriptModule)}
-            self._makers = Makers(whole, self._passes.would_count, self._made, self._made_otherwise)
+            making = {path: module for path, module in named.items() if not isinstance(module, ScriptModule)}
+            self._makers = Makers(making, self._passes.would_count, self._made, self._made_otherwise)
+
+        self._whole.hear_ends(whole)
+
+    def _heard(self, paths: Iterable[str]) -> list[nn.Module]:
+        """The modules that are listened to, and those above them."""
+        sides = [side for path in paths for side in path.split(" & ")]
+        modules = dict(self.model.named_modules())
+        heard = dict.fromkeys(above for side in sides for above in (*parents(side), side))
+        found = (modules[path] for path in heard if path in modules)
+        return [module for module in found if not isinstance(module, ScriptModule)]
+
+    def _begin(self) -> None:
+        """A forward pass begins, which may raise."""
+        self._search.begin()
+        self._calls.begin()
+
+    def _drop(self) -> None:
+        """It has raised: what came since it began is forgotten, and it is counted."""
+        self._search.drop()
+        self._calls.drop()
+        if self._passes.would_count():
+            self.passed_over[BROKEN_OFF] += 1
 
     def _skipped(self, path: str) -> bool:
         return any(fnmatchcase(side, pattern) for side in path.split(" & ") for pattern in self._skip)
@@ -147,13 +175,20 @@ class Finder:
                         self._receive(name, NotReadable(f"{pair.uneven} {UNEVEN} {path}"))
             pair.uneven = 0
 
+    def look_again(self) -> dict[str, str]:
+        """A step of training ends; the layers that from this step on cannot be read, with why."""
+        self.reset()
+        return self._rechecks.step() if self._layers is not None else {}
+
     def detach(self) -> None:
         """Remove our hooks, and no others; let go of what was looked at."""
         self._candidates.close()
+        self._whole.close()
         if self._makers is not None:
             self._makers.close()
         self._hooks.close()
         self._calls.close()
+        self._rechecks.close()
         for handle in self._arguments:
             handle.remove()
 
@@ -195,6 +230,8 @@ class Finder:
 
     def _read(self, layer: PosteriorSource, module: Any, output: Any) -> Reading | Exception:
         """One batch of a layer, or why it cannot be read."""
+        if (changed := self._rechecks.changed.get(layer.name)) is not None:
+            return NotReadable(changed)
         try:
             value = layer.value(module, output)
             return Reading(layer.observed, layer.take(value, module, output), layer.apart)
@@ -262,8 +299,11 @@ class Finder:
         """What the first of its modules was called with, where a loop calls these and not the model."""
         return self._calls.inside
 
-    def read_what_is_not_called(self) -> None:
-        """Weights of modules that the network asks for samples, and never calls; at the end of a step."""
+    def end_step(self) -> None:
+        """No forward pass runs any more. Weights of modules that the network asks for samples, and never
+        calls, are read.
+        """
+        self._whole.break_off()
         if self._layers is None and self._search.ran and self._passes.is_trained_on():
             self._uncalled |= self._search.not_called
         if self._uncalled and self.model.training and not self._passes.is_paused:
@@ -300,7 +340,10 @@ class Finder:
             self._search.move(source)
         self._calls.say_what_is_assumed(chosen)
         self._layers = {candidate.source.name: candidate.source for candidate in chosen}
+        found = {key: candidate.source for key, candidate in self._candidates.found.items()}
+        self._rechecks.settle(self._search.before, found, self._layers)
         self._candidates.close()
+        self._whole.close()
         self._calls.close()
         self._keep_hooks_of_layers(self._layers)
         return chosen

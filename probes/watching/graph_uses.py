@@ -17,6 +17,8 @@ OF_CLASSES = ("Softmax", "LogSoftmax", "Logsumexp")
 """What logits of classes go through."""
 OF_BITS = ("Sigmoid", "LogSigmoid", "Softplus", "BinaryCrossEntropyWithLogits")
 """What logits of independent bits go through."""
+ADDING = ("Add", "Addcmul", "Normal")
+"""What mean + scale * noise ends in."""
 BETWEEN = (*SAME, "Add", "Sub", "Mul", "Div", "Clamp", "Where")
 """What may stand before: noise, a temperature."""
 DEEPEST = 8  # nodes between an output and the parameters of the layer that made it
@@ -38,12 +40,32 @@ def uses_of_candidates(tensors: Iterable[Tensor]) -> dict[Key, set[str]]:
         while waiting:
             for node in users.get(waiting.pop(), ()):
                 if kind_of(node) not in BETWEEN:
-                    kinds.add(kind_of(node))
+                    kinds.add(kind_of(node) + _axis_of(node))
                 elif node not in seen:
                     seen.add(node)
                     waiting.append(node)
         for key in start.metadata[NOTE]:
             found.setdefault(key, set()).update(kinds)
+    return found
+
+
+def _axis_of(node: Any) -> str:
+    """Of a softmax along another axis than the last one by its number, "@axis"."""
+    axis = getattr(node, "_saved_dim", -1) if kind_of(node) in OF_CLASSES else -1
+    if not isinstance(axis, int):
+        return ""
+    axis = axis - 2**64 if axis >= 2**63 else axis  # autograd stores negative ones as unsigned numbers
+    return "" if axis == -1 else f"@{axis}"
+
+
+def summed(tensors: Iterable[Tensor]) -> set[Key]:
+    """Candidates whose means something is added to, as noise is to what is sampled with."""
+    found: set[Key] = set()
+    for node, below in _edges(tensors):
+        if kind_of(node) in ADDING:
+            while NOTE not in below.metadata and kind_of(below) in SAME and below.next_functions[0][0]:
+                below = below.next_functions[0][0]
+            found |= set(below.metadata.get(NOTE, ()))
     return found
 
 

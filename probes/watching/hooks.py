@@ -74,6 +74,7 @@ def _untraced(receive: Receive) -> Receive:
 
 EVALUATED = "in eval mode: model.train() goes back to training"
 TRANSFORMED = "inside a transform of torch.func (vmap, grad), whose tensors do not outlive it"
+BROKEN_OFF = "broken off by an error"
 TRACED = "traced by a compiler, which takes no numbers"
 WITHOUT_GRADIENTS = "under torch.no_grad or inference_mode: watch(..., no_grad=True) records such ones too"
 
@@ -137,9 +138,9 @@ def is_compiled(module: nn.Module) -> bool:
     )
 
 
-def hook_output(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
-    """`receive(output)` after each forward."""
-    return [module.register_forward_hook(Hook(module, receive))]
+def hook_output(module: nn.Module, receive: Receive, raised_too: bool = False) -> list[RemovableHandle]:
+    """`receive(output)` after each forward; where asked for `receive(None)` after one that raised."""
+    return [module.register_forward_hook(Hook(module, receive), always_call=raised_too)]
 
 
 def hook_input(module: nn.Module, receive: Receive) -> RemovableHandle:

@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from numbers import Real
 from typing import Any
 
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from probes.watching.evidence import shaped
+from probes.watching.evidence import shaped, sources
 from probes.watching.gaussians import is_gaussian
 from probes.watching.naming import find_pairs, role, speaks_of_prior, subject, words
 from probes.watching.posterior_source import Prior, PriorFunction, UnknownPrior
@@ -41,6 +42,8 @@ FLOW_WORDS = (
     "bijection",
     "bijections",
 )
+DETERMINANT = re.compile(r"\w\s*,\s*(?:log_?(?:abs_?)?det\w*|s?ldj|log_?jac\w*)\s*(?:=(?!=)|$)", re.MULTILINE)
+"""`z, log_det = step(z)` or `return z, log_det`: a change of variables."""
 MADE_OF: dict[str, frozenset[tuple[str, ...]]] = {
     "sigma": frozenset(),
     "var": frozenset(),
@@ -231,6 +234,9 @@ def _mentions_of(path: str, module: nn.Module, weights: bool = False) -> Iterato
     if path and not weights and _is_flow(name, kind):
         yield Mention(path, f"a flow, {path!r} ({kind.__name__}), may be it or change the posterior")
         return
+    if not weights and _takes_determinants(kind):
+        what = f"{path!r} ({kind.__name__})" if path else kind.__name__
+        yield Mention(path, f"{what} takes a determinant of what may be it or change the posterior")
     for attribute, value in vars(module).items():
         called = speaks_of_prior(attribute) and not attribute.startswith(
             "log_prior"
@@ -300,6 +306,14 @@ def _speaks(kind: type) -> bool:
 
 def _is_flow(name: str, kind: type) -> bool:
     return any(word in FLOW_WORDS for word in (*words(name), *words(kind.__name__)))
+
+
+@lru_cache(maxsize=256)
+def _takes_determinants(kind: Any) -> bool:
+    """Whether the source of a class names what comes beside a value the logarithm of a determinant, as of a
+    change of variables.
+    """
+    return any(DETERMINANT.search(source) is not None for source in sources(kind))
 
 
 def flow_above(model: nn.Module, path: str) -> str | None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from probes.families import FAMILIES
+from probes.watching.evidence import feature_axis
 from probes.watching.gaussians import is_gaussian, map_of, prior_tensors, unwrapped
 from probes.watching.layouts import (
     LAYOUTS,
@@ -45,6 +46,8 @@ SAY = (
     " (module, output) -> (mu, sigma) instead, or probes.observe({name!r}, q, prior=p) in the forward pass;"
     " (0, 1) if it is none of it"
 )
+
+FEATURES_FIRST = "transpose it, or call probes.observe(name, mu.T, sigma.T) in the forward pass"
 
 
 class FoundLayer(TypedDict):
@@ -141,7 +144,7 @@ class PosteriorSource:
     prior_said: path of the modules that compute the prior. prior_like: its scale is made of what is read as
     the posterior's is. pooled: terms of the loss that are not kept apart. padded: argument that may say which
     positions count, and was not used. repeated: calls of a step that may be positions. map: of each
-    component, that the Gaussian stands behind.
+    component, that the Gaussian stands behind. doubts: what else is assumed, in a few words each.
     """
 
     name: str
@@ -167,6 +170,7 @@ class PosteriorSource:
     padded: str | None = None
     repeated: int | None = None
     map: str | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def family(self) -> str:
@@ -200,6 +204,15 @@ class PosteriorSource:
         """The source with a prior that is not known, and the sentence that says it."""
         why = f"{self.why}; the prior is not known: {seen}. {SAY.format(name=self.name)}"
         return replace(self, prior=UnknownPrior(seen), why=why).known(prior="absent")
+
+    def doubted(self, said: str, because: str = "") -> PosteriorSource:
+        """The source with something more that is assumed of it, in a few words; because: what speaks against
+        it.
+        """
+        if said in self.doubts:
+            return self
+        why = f"{self.why}; ASSUMED {said}" + (f", though {because}" if because else "")
+        return replace(self, why=why, doubts=(*self.doubts, said))
 
     def known(self, **origins: Origin) -> PosteriorSource:
         """The source with other origins of some parts."""
@@ -269,6 +282,9 @@ class PosteriorSource:
             return len(pick(value, self.slot.mean).event_shape) > 0
         return self.by_hand
 
+    def _event_axes(self, value: Any) -> int:
+        return len(pick(value, self.slot.mean).event_shape) if self.slot.form == DISTRIBUTION else 0
+
     def is_table(self, value: Any) -> bool:
         """Whether the mean is a parameter of several rows that a module returns as it is."""
         mean, _ = self.slot.tensors(value)
@@ -291,12 +307,15 @@ class PosteriorSource:
         if self.origin == "parameters":
             return "weights", "stated"
         if mean.dim() < 3:
+            if feature_axis(mean) == 0 and mean.dim() == 2:
+                raise NotReadable(f"the mean is {describe(mean)}, and its rows are neurons: {FEATURES_FIRST}")
             return "rows", "stated"
         if mean.dim() == 3 and _has_kl_of(value, mean):
             return "neurons", "named"
         axis = neuron_axis(mean)
         if axis is not None:
-            return ("rows" if axis == mean.dim() - 1 else "channels"), "named"
+            of_one_event = mean.dim() == 3 and self._event_axes(value) > 1  # of one input, as it says itself
+            return ("rows" if axis == mean.dim() - 1 else "channels"), "assumed" if of_one_event else "named"
         return ("channels", "named") if mean.dim() > 3 else ("rows", "assumed")
 
     def take(self, value: Any, module: Any = None, output: Any = None) -> Taken:
@@ -396,7 +415,8 @@ class PosteriorSource:
             "assumed": [said[part] for part, origin in origins.items() if origin == "assumed"]
             + ([f"one term of the loss ({self.pooled})"] if self.pooled else [])
             + ([f"that every position counts ({self.padded} not used)"] if self.padded else [])
-            + ([f"that the rows of its {self.repeated} calls are independent"] if self.repeated else []),
+            + ([f"that the rows of its {self.repeated} calls are independent"] if self.repeated else [])
+            + list(self.doubts),
         }
 
     def _origins_of_parts(self) -> dict[str, Origin]:

@@ -36,6 +36,10 @@ class Kept:
     def whole(self) -> bool:
         return len(self.taken) == self.count
 
+    def copied(self) -> Kept:
+        """The same so far."""
+        return Kept(self.taken.copy(), self.count)
+
 
 @dataclass
 class SeenPrior:
@@ -88,6 +92,7 @@ class PriorLinks:
         )
         self._seen: dict[str, SeenPrior] = {}
         self._bytes = 0.0
+        self._before: tuple[dict[str, Kept], float] = {}, 0.0  # as the forward pass that runs began
         self.tables: list[str] = []  # what else may be a prior's
 
     @property
@@ -99,6 +104,15 @@ class PriorLinks:
         """What the model holds by now: a prior may be made in the first forward pass."""
         self.mentions = [one for one in mentions(self._model) if not self._skipped(one.path)]
         self._held = [one for one in held_priors(self._model) if not self._skipped(one.path)]
+
+    def begin(self) -> None:
+        """A forward pass begins, which may raise."""
+        self._before = {name: seen.kept.copied() for name, seen in self._seen.items()}, self._bytes
+
+    def drop(self) -> None:
+        """It has raised: what came since it began is forgotten."""
+        kept, self._bytes = self._before
+        self._seen = {name: replace(self._seen[name], kept=one.copied()) for name, one in kept.items()}
 
     def arrived(self, source: PosteriorSource, value: Any) -> None:
         """A prior was computed. Raises NotReadable for what has no numbers of single neurons."""

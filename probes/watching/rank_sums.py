@@ -32,10 +32,10 @@ Sums = Mapping[str, Tensor]
 
 PARTS = "parts"
 """(T, parts): rows of each part of the neurons, where they lie in several processes."""
-TOTALS = (
-    "count", "rows", "effective_rows", "non_finite", "counts", "prior_varies", "pairs", "seen", PARTS,
-)  # fmt: skip
-"""Added as they are."""
+WEIGHTS = ("count", "pairs", "seen", PARTS)
+"""Few numbers a step, added as they are with the means that some of them weigh."""
+TOTALS = ("rows", "effective_rows", "non_finite", "counts", "prior_varies")
+"""Added as they are, with all else."""
 PAIR = "pair_"
 """Sums over pairs begin with it."""
 QUADRATIC = 0.01
@@ -56,7 +56,7 @@ def first_pass(sums: Sums) -> dict[str, Tensor]:
     dict
         Name -> (T, ...) float64 on the CPU: weights, and means that deviations are taken around, times them.
     """
-    found = {name: _wide(sums[name]) for name in ("count", "pairs") if name in sums}
+    found = {name: _wide(sums[name]) for name in WEIGHTS if name in sums}
     return found | {name: _weighted(sums, name) for name in sums if _is_centre(name, sums)}
 
 
@@ -76,7 +76,7 @@ def means_of(first: Sums) -> dict[str, Tensor]:
     return {
         name: value / _beside(first[_weight(name)].clamp_min(1), value)
         for name, value in first.items()
-        if name not in ("count", "pairs")
+        if name not in WEIGHTS
     }
 
 
@@ -99,7 +99,7 @@ def second_pass(sums: Sums, means: Sums) -> dict[str, Tensor]:
     one = None if "count" not in sums else _wide(sums["count"])
     every = one is not None and bool((one > 0).all())
     for name, value in sums.items():
-        if name.startswith(PAIR) or name in ("count", "pairs") or _is_centre(name, sums):
+        if name.startswith(PAIR) or name in WEIGHTS or _is_centre(name, sums):
             continue
         centre = name.removesuffix("_square")
         if name in TOTALS:

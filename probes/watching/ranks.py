@@ -244,8 +244,8 @@ class Ranks:
             return Pooled([], ended, lost, partial, refused)
         groups: dict[tuple[int, ...], Sums] = {}
         for layer, some in first.items():
-            seen = second[layer].pop(SEEN) > 0
-            if (parts := second[layer].pop(PARTS, None)) is not None:
+            seen = some[SEEN] > 0
+            if (parts := some.get(PARTS)) is not None:
                 even = (parts == parts[:, :1]).all(1)
                 partial += [step for step, one in zip(steps, (seen & ~even).tolist(), strict=True) if one]
                 seen &= even

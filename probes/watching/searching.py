@@ -17,12 +17,13 @@ from probes.watching.adapters import (
     other_distributions,
     predictions,
 )
-from probes.watching.after_head import Reread, tensors_in
+from probes.watching.after_head import tensors_in
+from probes.watching.as_sampled import Reread
 from probes.watching.collecting import NOT_READ, Candidates, Key
 from probes.watching.evidence import posteriors_of
 from probes.watching.family_readings import is_joint
 from probes.watching.family_sources import FamilySource
-from probes.watching.graph_uses import halved, uses_of_candidates
+from probes.watching.graph_uses import halved, summed, uses_of_candidates
 from probes.watching.hooks import CompiledError, Sites, flat
 from probes.watching.makers import Makers
 from probes.watching.naming import Role, describe, not_latent, role
@@ -62,6 +63,8 @@ class Search:
         The same, of the distributions that a module makes in its forward pass.
     ran
         Paths that put something out, and names that were handed over.
+    before
+        Candidates that are read as they are used, as they were found.
     """
 
     def __init__(
@@ -77,6 +80,8 @@ class Search:
         self.sources: dict[str, list[PosteriorSource]] = {}
         self.made: dict[str, list[FamilySource]] = {}
         self.ran: set[str] = set()
+        self.before: dict[Key, PosteriorSource] = {}
+        self._ran_before: set[str] = set()  # as the forward pass that runs began
         self._known: set[str] = set()  # need not be looked through again
         self._widths = _widths(model)
 
@@ -104,6 +109,16 @@ class Search:
             for path, sources in self.sources.items()
             if path not in self.ran and all(source.origin == "parameters" for source in sources)
         }
+
+    def begin(self) -> None:
+        """A forward pass begins, which may raise."""
+        self._ran_before = self.ran.copy()
+        self._candidates.begin()
+
+    def drop(self) -> None:
+        """It has raised: what came since it began is forgotten."""
+        self.ran = self._ran_before.copy()
+        self._candidates.drop()
 
     def listen(self, path: str) -> None:
         """Look at what comes from a path."""
@@ -215,6 +230,7 @@ class Search:
     def _look_at_uses(self, output: Any) -> None:
         """What logits, and scales of weights, go through on the way to what the model returns."""
         tensors = list(tensors_in(output))
+        self._candidates.added |= summed(tensors)
         if any(candidate.source.slot.form == "logits" for candidate in self._candidates.found.values()):
             for key, kinds in uses_of_candidates(tensors).items():
                 self._candidates.uses.setdefault(key, set()).update(kinds)
@@ -303,6 +319,7 @@ class Search:
         candidate = self._candidates.found.get(key)
         if candidate is None:
             return
+        self._candidates.about_to_change(key)
         before = candidate.source
         try:
             candidate.source = source = reread(before)
@@ -314,6 +331,7 @@ class Search:
         if isinstance(before.prior, Slot) and before.prior.form == before.slot.form:
             why = f"{source.why}; ASSUMED its prior's scale is made in the same way"
             candidate.source = source = replace(source, why=why, prior_like=True)
+        self.before.setdefault(key, before)
         candidate.pool, candidate.kept = candidate.pool.anew(), Kept()
         pair = replace(source, slot=replace(source.slot, mean=0, scale=1))
         for output in outputs:

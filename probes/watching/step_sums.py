@@ -10,6 +10,7 @@ from probes.watching.family_pools import AnyPool, Summed
 from probes.watching.finding import Seen
 from probes.watching.pooling import Reading, Rows
 from probes.watching.statistics_buffer import StatisticsBuffer
+from probes.watching.tensors import NotReadable
 
 HELD_BYTES = 16e6  # of a step that is recorded only if it is the last; beyond, its sums are kept instead
 
@@ -81,6 +82,13 @@ class StepSums:
             self.pools[name].give(known)
         for name, reading in held:
             self.add(name, reading)
+
+    def fail(self, name: str, why: str) -> None:
+        """What a step has brought of a layer is not read after all, and counted."""
+        with self._lock:
+            self.pools[name].take()
+        self.held = [seen for seen in self.held if seen[0] != name]
+        self.add(name, NotReadable(why))
 
     def take(self) -> dict[str, Summed | Rows]:
         """A step of each layer that has one, which begins anew."""

@@ -103,10 +103,10 @@ RECIPES: dict[str, list[Insert | Append | Commands]] = {
         Insert("tests/probes/watching/test_adapters.py", "        (networks.ReturnsMuLogVar, lambda"),
     ],
     "A control law": [
-        Append("vdn/control.py"),
+        Append("vdn/control/bands.py"),
         Insert("vdn/config.py", "    band_target: float ="),
         Insert("vdn/controller.py", "            if self.config.sigma_guard:"),
-        Append("tests/vdn/test_control.py"),
+        Append("tests/vdn/control/test_bands.py"),
         Append("tests/vdn/test_controller.py"),
         Commands("gain or config"),
     ],
@@ -124,7 +124,7 @@ RECIPES: dict[str, list[Insert | Append | Commands]] = {
 IN_WORDS = {
     "A control law": [
         ("vdn/controller.py", "    band_penalty,\n", "    band_penalty,\n    cap_gain,\n"),
-        ("tests/vdn/test_control.py", "    band_penalty,\n", "    band_penalty,\n    cap_gain,\n"),
+        ("tests/vdn/control/test_bands.py", "    band_penalty,\n", "    band_penalty,\n    cap_gain,\n"),
     ],
     "An experiment": [
         (

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from fleet_runs import write_run
@@ -30,6 +31,18 @@ QUESTIONS = (
     "with late as (select run, max(onset) as onset from neurons group by run)"
     " select r.run, l.onset from runs r join late l on l.run = r.run order by r.run",
     "select run, persistence_last from neurons order by persistence_last desc, run limit 5",
+    "select run, max(kl), max(kl) - min(kl) as wide, count(*) from history group by all order by all",
+    "select count(*) as n from history where kl < 0",
+    "select count(*) as n from history where kl <> 0",
+    "select count(*) as n from history where variance <= 0.2",
+    "select run, step, layer, variance in (0.2, 0.5) as x from history where neuron = 0 order by all",
+    "select max(layer * 30000) as x, sum(step * neuron) as y, max(step) as z from history",
+    'select 7 as "A", 8 as "a" from runs limit 1',
+    "select a.run, b.run from runs a join runs b on a.beta = b.beta order by all",
+    "select name, count(*) as n from runs group by name order by name",
+    "select layer, floor(kl_last * 10) / 10 as bin, count(*) as n from neurons group by all order by all",
+    "select run, layer, neuron, round(kl_last * 10)::int as tenth from neurons order by all",
+    "select run, kl from history where step < 2 order by step, layer, neuron, run",
     "select * from runs order by all",
     "select * from neurons order by all",
     "select * from history where step = 3 order by all",
@@ -49,6 +62,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with probes.Recorder(folder / "other", layers, {"beta": 0.5}) as recorder:
         for step in range(5):
             recorder.record(step, 0, mean=[0.0] * 4, variance=[0.5] * 4, kl=[1.0] * 4, mu2=[1.0] * 4)
+    with probes.Recorder(folder / "it's {not} finite", layers, {"beta": 0.5, "name": "x"}) as recorder:
+        for step in range(5):
+            recorder.record(step, 0, mean=[0.0] * 4, variance=[0.2] * 4, kl=[np.nan, np.inf, 1.0, -0.0])
     return folder
 
 
@@ -79,11 +95,25 @@ def test_the_workers_are_two_and_of_this_machine_alone(fleets: tuple[Fleet, Flee
         ("select * from read_csv('/etc/passwd')", "Cannot access file"),
         ("select nothing from runs", "nothing"),
         ("select quantile_cont(kl_last, 0.5) from neurons", "Daft does not take this question"),
+        ("select kl_last::int from neurons", "write round"),
+        ("select sum(step) over (partition by run order by step) from history", "it sums windows"),
     ],
 )
 def test_what_is_no_question_is_refused(fleets: tuple[Fleet, Fleet], question: str, says: str) -> None:
     with pytest.raises(RunError, match=says):
         fleets[1].sql(question)
+
+
+def test_names_with_the_marks_of_patterns_are_names(cluster: object, runs: Path, tmp_path: Path) -> None:
+    """The first would be read as the second, twice."""
+    names = ["a{b,b}d", "abd", "a\\b", "[a]*?"]
+    for name in names:
+        shutil.copytree(runs / "other", tmp_path / name)
+    with probes.fleet(tmp_path, engine="daft") as fleet:
+        for table, rows in (("neurons", 4), ("layers", 5), ("history", 20)):
+            found = fleet.sql(f"select run, count(*) as n from {table} group by run order by run")
+            assert found["run"].tolist() == sorted(names)
+            assert found["n"].tolist() == [rows] * 4
 
 
 def test_a_damaged_file_is_left_out_and_said(cluster: object, runs: Path, tmp_path: Path) -> None:
@@ -99,4 +129,4 @@ def test_a_damaged_file_is_left_out_and_said(cluster: object, runs: Path, tmp_pa
 
 def test_on_the_command_line(cluster: object, runs: Path, capsys: Any) -> None:
     assert main(["fleet", str(runs), "select count(*) as n from runs", "--engine", "daft"]) == 0
-    assert capsys.readouterr().out.split() == ["n", "8"]
+    assert capsys.readouterr().out.split() == ["n", "9"]

@@ -43,8 +43,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def table(runs: Path, engine: str, data: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    given = ["sweep", "--grid", "beta=0.01,0.1", "--seeds", "0", "--jobs", "2", "--runs", str(runs)]
+def table(runs: Path, engine: str, data: Path, capsys: pytest.CaptureFixture[str], at_once: int = 2) -> str:
+    given = ["sweep", "--grid", "beta=0.01,0.1", "--seeds", "0", f"--jobs={at_once}", "--runs", str(runs)]
     words = [*given, "--engine", engine, f"--data=csv:{data}", "--window=48", "--horizon=4", *TINY]
     assert main(words) == 0, capsys.readouterr().err
     return capsys.readouterr().out
@@ -87,3 +87,9 @@ def test_a_killed_job_goes_on_from_its_checkpoint_and_the_table_is_that_of_local
     manifest = Run(run).manifest
     assert manifest["status"] == "finished"
     assert len(manifest["segments"]) == 2, "two sessions have written it: it was resumed, not begun anew"
+
+
+def test_a_worker_of_ray_takes_one_job_after_another_and_the_second_is_as_in_a_process_of_its_own(
+    cluster: object, told_by_local: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told_by_local in table(tmp_path, "ray", data, capsys, at_once=1)

@@ -85,8 +85,8 @@ GROUPS = {
     "families": Group("probes/families/*.py", ("tests/probes/families", OF_FAMILIES)),
     "recorder": Group("probes/recorder/*.py", ("tests/probes/run",)),
     "log": Group("probes/log/*.py", ("tests/probes/recorder",)),
-    "control": Group("*/control.py", ("tests/vdn/test_controller.py",)),
-    "set_points": Group("vdn/set_points.py", ("tests/vdn/test_controller.py",)),
+    "control": Group("vdn/control/*.py", ("tests/vdn/test_controller.py",)),
+    "thermostat": Group("probes/control.py"),
     "url": Group("pages/shell/session/url.py", ("tests/pages/shell/session",)),
 }
 

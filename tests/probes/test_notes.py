@@ -31,9 +31,17 @@ def test_a_run_without_notes_has_empty_ones(run):
 
 
 @pytest.mark.parametrize(
-    "content", ["[]", '"text"', '{"tags": 5, "notes": ["x"]}', '{"tags": [1, null, {}]}']
+    "content",
+    [
+        "[]",
+        '"text"',
+        '{"tags": 5, "notes": ["x"]}',
+        '{"tags": [1, null, {}]}',
+        '{"shown_name": 5, "archived": "yes"}',
+        '{"shown_name": [], "archived": 1}',
+    ],
 )
-def test_what_is_no_text_is_left_out(run, content):
+def test_what_is_of_another_type_is_left_out(run, content):
     (run / notes.NAME).write_text(content)
     assert notes.read(run) == notes.Notes()
 
@@ -117,12 +125,4 @@ def test_name_archive_and_tags_leave_each_other_alone(run):
 def test_a_name_that_is_too_long_is_refused(run):
     with pytest.raises(RunError, match="81 characters"):
         notes.write_shown_name(run, "x" * 81)
-    assert notes.read(run) == notes.Notes()
-
-
-@pytest.mark.parametrize(
-    "content", ['{"shown_name": 5, "archived": "yes"}', '{"shown_name": [], "archived": 1}']
-)
-def test_what_is_no_name_and_no_answer_is_left_out(run, content):
-    (run / notes.NAME).write_text(content)
     assert notes.read(run) == notes.Notes()

@@ -38,7 +38,6 @@ def test_names_are_hex_and_lines_and_regimes_stay_apart() -> None:
     assert all(re.fullmatch("#[0-9A-F]{6}", color) for color in palette.OKABE_ITO)
     assert len(set(palette.OKABE_ITO)) == len(palette.OKABE_ITO) == 8
     assert len({regime.color for regime in REGIMES}) == len(REGIMES)
-    assert palette.OKABE_ITO is palette.OKABE_ITO
 
 
 def test_a_colour_fades() -> None:

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("probes", "vdn", "pages")
 CORE = (
-    "neuron", "priors", "network", "encoders", "objective", "control", "set_points", "controller", "scores",
+    "neuron", "priors", "network", "encoders", "objective", "control", "controller", "scores",
     "data", "config", "heads", "scan", "sequence_layer", "sequence", "continuing", "transformer",
 )  # fmt: skip
 """Modules of vdn that compute: what trains, evaluates and is called from a command line may record as

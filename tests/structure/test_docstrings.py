@@ -17,8 +17,8 @@ import probes
 from probes import analysis, experiments
 
 MODULES = (
-    "vdn.scores", "vdn.control", "vdn.set_points", "vdn.priors", "vdn.neuron", "vdn.network", "vdn.objective",
-    "vdn.evaluate", "vdn.pools", "vdn.baselines",
+    "vdn.scores", "vdn.control.bands", "vdn.control.set_points", "vdn.priors", "vdn.neuron", "vdn.network",
+    "vdn.objective", "vdn.evaluate", "vdn.pools", "vdn.baselines",
     "probes.arrays", "probes.control", "probes.diagnostics", "probes.regimes", "probes.moments",
     "probes.persistence", "probes.synthetic", "probes.families.densities", "probes.families.matching",
     *(f"probes.family_moments.{name}"

@@ -16,6 +16,13 @@ def test_data_sets_have_their_own_values():
     assert resolve(resolve(Config())) == resolve(Config())
 
 
+def test_sequences_have_one_thread():
+    for values in ({"data": "text"}, {"data": "signal"}, {"data": "csv:x.csv", "sequence": True}):
+        assert resolve(from_dict(values)).threads == 1
+        assert resolve(from_dict({**values, "threads": 0})).threads == 0
+    assert resolve(from_dict({"data": "nyc"})).threads == 0
+
+
 def test_twins_of_series_have_a_learning_rate_of_their_own():
     model, twin = (resolve(Config(twin=twin)) for twin in (False, True))
     assert twin.lr < model.lr

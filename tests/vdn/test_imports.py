@@ -12,7 +12,6 @@ CORE = (
     "encoders",
     "objective",
     "control",
-    "set_points",
     "controller",
     "scores",
     "data",

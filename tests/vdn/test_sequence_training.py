@@ -112,6 +112,25 @@ def test_resume_continues_bit_for_bit(tmp_path, text, extra):
         pd.testing.assert_frame_equal(one, two, check_exact=True)
 
 
+def test_threads_are_those_of_the_run_and_only_meanwhile(tmp_path, text):
+    seen, stop = [], interrupt_at(5)
+
+    def report(progress):
+        seen.append(torch.get_num_threads())
+        stop(progress)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert train(config_of(text, threads=1), tmp_path / "run", report)["status"] == "interrupted"
+        assert torch.get_num_threads() == 2
+        assert resume(tmp_path / "run", report)["status"] == "finished"
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}
+
+
 def test_the_best_weights_are_tested_and_loaded(tmp_path, text):
     run = tmp_path / "run"
     summary = train(config_of(text, lr=0.3, steps=12), run)  # so fast that it gets worse

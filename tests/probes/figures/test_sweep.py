@@ -48,9 +48,13 @@ def test_the_better_end_of_a_score_is_light_and_read_in_black(lower, light):
 @pytest.mark.parametrize("values", [np.full((1, 1), np.nan), np.zeros((1, 1)), np.ones((2, 3))])
 def test_maps_of_nothing_and_of_one_value(values):
     y, x = values.shape
-    sweep.phase_map(
+    figure = sweep.phase_map(
         values, np.isfinite(values).astype(int), X[:x], Y[:y], title="t", x_title="x", share=False
     )
+    cells, points = figure.data
+    np.testing.assert_array_equal(cells.z, values)
+    assert cells.zmin < cells.zmax, "colours need two ends"
+    assert len(points.text) == np.isfinite(values).sum()
 
 
 def points(**more):
@@ -109,5 +113,8 @@ def test_all_settings_side_by_side():
 
 def test_nothing_at_all_is_an_empty_figure():
     empty = points().iloc[:0]
-    sweep.against(empty, "beta", value_title="NLL")
-    sweep.rate_distortion(empty, [], loss_title="NLL")
+    for figure in (
+        sweep.against(empty, "beta", value_title="NLL"),
+        sweep.rate_distortion(empty, [], loss_title="NLL"),
+    ):
+        assert sum(np.size(trace.x) for trace in figure.data) == 0

@@ -183,6 +183,43 @@ def test_several_folders_whose_runs_are_called_the_same(runs, copied):
     assert {"alone", "runs/alone"} <= names
 
 
+def test_a_run_that_lies_in_two_of_the_folders_counts_once(runs, tmp_path):
+    (tmp_path / "link").symlink_to(runs)
+    with probes.fleet([runs, runs / "sweep", runs / "sweep" / "..", tmp_path / "link"]) as fleet:
+        assert len(fleet.sql("select * from runs")) == 7
+        assert fleet.sql("select count(*) as n from neurons")["n"].tolist() == [7 * 8]
+
+
+@pytest.mark.parametrize("place", ["sweep/beta=0.01-seed0", "sweep/beta=1.0-seed1"])
+@pytest.mark.parametrize("kind", ["missing", "other"])
+def test_a_summary_with_other_columns_is_computed_from_the_log(copied, place, kind):
+    """Whether it is the first or the last that is read."""
+    path = copied / place / neuron_summary.FILE
+    with probes.fleet(copied) as fleet:
+        expected = fleet.sql("select * from neurons order by all")
+    table = pq.read_table(path)
+    texts = table.set_column(
+        table.schema.get_field_index("kl_last"), "kl_last", [["none"] * table.num_rows]
+    ).replace_schema_metadata(table.schema.metadata)
+    pq.write_table(table.drop_columns(["kl_last"]) if kind == "missing" else texts, path)
+    with probes.fleet(copied) as fleet:
+        assert fleet.sql("select * from neurons order by all").equals(expected)
+        [said] = [why for name, why in fleet.left_out.items() if place.rpartition("/")[2] in name]
+        assert "column `kl_last` is missing or of another type" in said
+
+
+def test_a_written_table_has_each_setting_under_a_name_of_its_own(tmp_path):
+    for number in (1, 2):
+        write_run(tmp_path / f"run{number}", {"layer": number, "config_layer": 10 * number}, steps=6)
+    target = tmp_path / "_fleet" / "neurons.parquet"
+    with probes.fleet(tmp_path) as fleet:
+        fleet.write("neurons", target)
+    written = pq.read_table(target).to_pandas()
+    assert set(written["config_config_layer"]) == {10, 20}
+    assert set(written["config_layer"]) == {1, 2}
+    assert set(written["layer"]) == {0, 1}
+
+
 def test_settings_that_differ_and_a_table_as_a_file(copied):
     with probes.fleet(copied / "sweep") as fleet:
         assert fleet.varying() == ["beta", "seed"]

@@ -28,6 +28,12 @@ from probes.fleet.dialect import for_daft
             " INNER JOIN c USING (run) WHERE (x = 'FROM (y')",
         ),
         (
+            "select a.run, b.run, x from a join b on a.beta = b.beta order by all",
+            ["run", "run", "x"],
+            "SELECT a.run AS run, b.run AS run_1, x AS x FROM a INNER JOIN b ON ((a.beta = b.beta))"
+            " ORDER BY run NULLS LAST, run_1 NULLS LAST, x NULLS LAST",
+        ),
+        (
             "select * from runs order by beta desc nulls first",
             ["beta"],
             "SELECT * FROM runs ORDER BY beta DESC NULLS FIRST",
@@ -36,4 +42,4 @@ from probes.fleet.dialect import for_daft
 )
 def test_a_question_is_written_out(query, columns, written):
     with duckdb.connect(":memory:") as connection:
-        assert for_daft(connection, query, columns) == written
+        assert for_daft(connection, query, columns, {"x": "BOOLEAN"}) == written

@@ -29,6 +29,8 @@ def values(*configs):
         (([1, 2], None), ["[1, 2]", None]),
         ((2**70, 1), [float(2**70), 1.0]),
         ((10**400, 1), [str(10**400), "1"]),
+        ((float("inf"), 1), [float("inf"), 1.0]),
+        ((1e308, -float("inf")), [1e308, -float("inf")]),
         ((None, None), [None, None]),
     ],
 )
@@ -56,6 +58,12 @@ def test_names_that_are_taken_get_a_prefix():
     assert scores == {"validation/nll": "validation_nll", "lr": "score_lr"}
     lower = [name.lower() for name in table.column_names]
     assert len(set(lower)) == len(lower)
+
+
+def test_a_score_that_is_not_finite_leaves_those_of_the_other_runs_numbers():
+    rows = {str(n): row({}, {"nll": {"value": value}}) for n, value in enumerate((float("nan"), 1.5))}
+    column = run_columns.runs_table(rows)[0]["nll"].to_pylist()
+    assert column == pytest.approx([float("nan"), 1.5], nan_ok=True)
 
 
 def test_of_too_many_settings_those_of_most_runs_are_kept():

@@ -272,3 +272,12 @@ def test_a_resume_after_what_is_no_step(tmp_path, step):
     with pytest.raises(ValueError, match="resume, the last step to keep, is"):
         Recorder.resume(tmp_path / "run", step)
     Recorder.resume(tmp_path / "run", np.int64(-1)).close()
+
+
+def test_what_cannot_be_written_at_the_interpreters_end_is_said(tmp_path, monkeypatch):
+    """There is nobody left to raise it to."""
+    recorder = Recorder(tmp_path / "run", LAYER)
+    recorder.record(0, 0, mean=[1, 2, 3])
+    FailingDisk(monkeypatch).full = True
+    with pytest.warns(RuntimeWarning, match="No space left"):
+        recorder._close_at_exit()

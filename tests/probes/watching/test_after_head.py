@@ -134,7 +134,6 @@ SEEN = [
     ("fc_logvar", lambda m, mu, raw: (m.trained_norm(mu), half(m.norm(raw))), "exp(0.5 * norm(fc_logvar))"),
     ("fc_logvar", lambda m, mu, raw: (m.drop(mu), half(raw)), "mean = drop(fc_mu)"),
     ("fc_logvar", lambda m, mu, raw: (m.more(mu), half(raw)), "mean = more(fc_mu)"),
-    ("fc_logvar", lambda m, mu, raw: (mu, 0.5 * half(raw)), "0.5 * exp(0.5 * fc_logvar)"),
 ]
 
 
@@ -144,6 +143,14 @@ def test_what_stands_between_is_read(tmp_path, scale, use, said):
     run, found = record(model, tmp_path / "run")
     assert said in found[0]["why"]
     assert "ASSUMED" not in found[0]["why"]
+    assert_statistics(run.at(1), expected(*model.truth))
+
+
+def test_a_factor_behind_a_scale_may_be_a_temperature(tmp_path):
+    model = VAE(lambda m, mu, raw: (mu, 0.5 * half(raw)))
+    run, found = record(model, tmp_path / "run")
+    assert "0.5 * exp(0.5 * fc_logvar); ASSUMED that 0.5 is a part of σ" in found[0]["why"]
+    assert "that 0.5 is a part of σ, and no temperature of its sample" in found[0]["assumed"]
     assert_statistics(run.at(1), expected(*model.truth))
 
 
@@ -243,7 +250,9 @@ def test_pairs_that_are_returned_called_again_or_repeated(tmp_path, forward):
     model = Whole(forward)
     run, found = record(model, tmp_path / "run")
     assert len(found) == 1
-    assert "ASSUMED" not in found[0]["why"]
+    several = forward in (recurrent, stacked)  # calls of the encoder, which might be of no inputs
+    doubts = [one for one in found[0]["assumed"] if not one.startswith("the prior")]
+    assert doubts == (["that all its 3 calls of a step are of inputs, each a posterior of its own"] * several)
     assert_statistics(run.at(1), expected(*model.truth))
 
 

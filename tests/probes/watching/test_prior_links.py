@@ -336,7 +336,7 @@ def test_a_prior_that_no_name_tells_is_said_to_be_assumed(tmp_path, caplog):
         _, run, _ = record(foreign.NeutralPrior, tmp_path / "run")
     assert caplog.text.count("prior Normal(0, 1), ASSUMED") == 2
     [line] = assumptions.lines(run.layers)
-    assert line == "Assumed: the prior Normal(0, 1)."
+    assert line == "Assumed: the prior Normal(0, 1); that it is a posterior of b."
 
 
 class Labelled(nn.Module):

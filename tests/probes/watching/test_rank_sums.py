@@ -114,3 +114,13 @@ def test_draws_with_log_densities():
     whole = SampleMoments().update(draws, log_q, log_prior)
     shares = [SampleMoments().update(*own) for own in cut(draws, log_q, log_prior, axis=1)]
     assert_same(of_all("samples", shares), whole.statistics())
+
+
+def test_what_is_counted_travels_with_the_means_so_that_a_gaussian_takes_two_additions():
+    mu, sigma, _, _ = gaussian(1)
+    sums = {name: value[None] for name, value in Moments().update(mu, sigma).poolable().items()}
+    sums |= {"seen": torch.ones(1, dtype=torch.float64)}
+    first = first_pass(sums)
+    assert {value.dtype for value in first.values()} == {torch.float64}
+    assert {"count", "seen"} <= set(first)
+    assert {value.dtype for value in second_pass(sums, means_of(first)).values()} == {torch.float32}

@@ -21,8 +21,7 @@ from probes.moments import moments
 from probes.recorder import RecorderError
 from probes.run import Run
 from probes.schema import REGIMES
-from probes.watching import attaching as watching
-from probes.watching import statistics_buffer
+from probes.watching import processes, statistics_buffer
 from probes.watching.attaching import watch
 from probes.watching.observing import observe
 
@@ -404,9 +403,9 @@ def test_bad_arguments(tmp_path, arguments, error, message):
 
 
 def test_other_ranks_do_nothing_where_the_first_alone_records(tmp_path, monkeypatch):
-    monkeypatch.setattr(watching.torch.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(watching.torch.distributed, "get_rank", lambda: 1)
-    monkeypatch.setattr(watching.torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(processes.torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(processes.torch.distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(processes.torch.distributed, "get_world_size", lambda: 2)
     model = fresh()
     with watch(model, tmp_path / "run", ranks="first") as recording:
         train(model, 2, recording)
@@ -415,12 +414,12 @@ def test_other_ranks_do_nothing_where_the_first_alone_records(tmp_path, monkeypa
 
 
 def test_other_ranks_are_told_by_their_launcher_before_they_talk(tmp_path, monkeypatch):
-    monkeypatch.setenv(watching.RANK, "1")
+    monkeypatch.setenv(processes.RANK, "1")
     model = fresh()
     with watch(model, tmp_path / "run") as recording:
         train(model, 2, recording)
     assert not (tmp_path / "run").exists()
-    monkeypatch.setenv(watching.RANK, "0")
+    monkeypatch.setenv(processes.RANK, "0")
     with watch(model, tmp_path / "run") as recording:
         train(model, 2, recording)
     assert Run(tmp_path / "run").steps.tolist() == [0, 1]
@@ -661,6 +660,7 @@ def test_other_sigmas_are_not_called_negative(tmp_path, log_var):
         with watch(model, tmp_path / "run", hooks=False) as recording:
             model(torch.randn(BATCH, INPUTS))
             recording.step(0)
+    assert Run(tmp_path / "run").steps.tolist() == [0]
 
 
 def test_a_watch_keeps_to_a_size(tmp_path):

@@ -1,5 +1,5 @@
 """Control laws that keep neurons alive: bands of E[mu^2], projection, homeostasis, a guard of sigma, a share
-of the loss for the AR penalty. Those that hold KL and persistence are in `vdn.set_points`.
+of the loss for the AR penalty. Those that hold KL and persistence are in `vdn.control.set_points`.
 
 mu2_i = mean over batch and latent dimensions of mu^2, one definition everywhere. Laws are pure functions or
 small classes with tensors for state; what they do to a network is returned, so that it can be logged. Source:

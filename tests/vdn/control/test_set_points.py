@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from probes.persistence import Pairs
-from vdn.set_points import BetaThermostat, PersistenceMultiplier, slope_sums
+from vdn.control.set_points import BetaThermostat, PersistenceMultiplier, slope_sums
 
 
 def test_thermostat_holds_kl_in_its_range():

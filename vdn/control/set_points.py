@@ -1,8 +1,8 @@
 """Control laws that hold what a neuron tells and remembers: a thermostat of beta for its KL, a multiplier for
 its persistence.
 
-Both are classes with tensors for state; the bands of E[mu^2] are in `vdn.control`. Source of the thermostat:
-arXiv 2602.18250 and its notebook; departures and their reasons stand beside each law.
+Both are classes with tensors for state. Source of the thermostat: arXiv 2602.18250 and its notebook;
+departures and their reasons stand beside each law.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vdn.control import MU2_FLOOR, moved
+from vdn.control.bands import MU2_FLOOR, moved
 
 KL_FLOOR = 1e-6  # nats; a neuron that tells nothing still has a ratio to its limits
 QUIET = 0.01  # prior sd^2; a mean that moves less is not pushed to move otherwise

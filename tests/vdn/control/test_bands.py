@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vdn.control import (
+from vdn.control.bands import (
     ArShareController,
     Homeostat,
     band_penalty,
