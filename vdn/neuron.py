@@ -111,7 +111,7 @@ class VariationalNeurons(nn.Module):
         if pool not in factors:
             raise ValueError(f"pool must be one of {tuple(factors)}, this is {pool!r}")
         self.in_features, self.neurons, self.latent_dim = in_features, neurons, latent_dim
-        self.pool_factor = factors[pool]
+        self.sigma_mode, self.pool_factor = sigma, factors[pool]
         self.prior: Prior = StandardNormalPrior() if prior is None else prior
         self.mean = nn.Linear(in_features, neurons * latent_dim)
         start = math.log(sigma_init)
