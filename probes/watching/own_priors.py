@@ -227,7 +227,7 @@ def mentions(model: nn.Module) -> list[Mention]:
 
 def _mentions_of(path: str, module: nn.Module, weights: bool = False) -> Iterator[Mention]:
     name = path.rpartition(".")[2]
-    kind = type(module)
+    kind: Any = type(module)
     if path and not weights and (speaks_of_prior(name) or _speaks(kind)) and _could_be(module):
         yield Mention(path, f"the module {path!r} ({kind.__name__}) speaks of one")
         return
