@@ -72,7 +72,7 @@ def test_the_twin_stands_beside_the_run_until_it_is_switched_off(open_page: Open
     assert any(trace.get("name") == "twin, mean" for trace in figure(app, "t ahead")["data"])
     table = app.dataframe[0].value
     assert table.index.tolist() == ["this run", "twin", "last value"]
-    assert table["CRPS"].tolist() == [0.4, 0.4, 0.7]
+    assert table["CRPS (target's unit)"].tolist() == [0.4, 0.4, 0.7]
     app.sidebar.toggle(key="beside").set_value(False).run()
     assert not any("twin" in str(trace.get("name")) for f in figures(app) for trace in f["data"])
 
