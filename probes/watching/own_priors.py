@@ -236,7 +236,9 @@ def _mentions_of(path: str, module: nn.Module, weights: bool = False) -> Iterato
         return
     if not weights and _takes_determinants(kind):
         what = f"{path!r} ({kind.__name__})" if path else kind.__name__
-        yield Mention(path, f"{what} takes a determinant of what may be it or change the posterior")
+        yield Mention(
+            path, f"{what} takes a determinant, as a flow does, which may be it or change the posterior"
+        )
     for attribute, value in vars(module).items():
         called = speaks_of_prior(attribute) and not attribute.startswith(
             "log_prior"

@@ -46,6 +46,7 @@ def verdict(model, found, frame):
     kl = float(frame["kl"].sum()) if "kl" in frame and frame["kl"].notna().all() else None
     by_row = getattr(model, "by_row", False)
     said = "ASSUMED" in found["why"] or any(not one.startswith("the prior") for one in found["assumed"])
+    said = said or (kl is None and "one may be the prior of another" in found["why"])
     under_assumed_prior = found["origins"].get("prior") == "assumed"
     for compute, moments, otherwise in model.truths:
         if kl is not None and close(kl, total(compute(), by_row)):
