@@ -77,7 +77,11 @@ class Rechecks:
         self._steps += 1
         new, self._new = self._new, {}
         if self._known and self._steps & (self._steps - 1) == 0:
-            self._look()
+            try:
+                self._look()
+            except Exception:  # noqa: BLE001 - of a model that was rebuilt since, say: their training goes on
+                self.close()
+                self._known.clear()
         return new
 
     def close(self) -> None:

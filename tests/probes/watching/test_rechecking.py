@@ -66,3 +66,16 @@ def test_a_constant_that_changes_is_recorded_no_further(tmp_path, floor, seen):
 def test_what_changed_is_said(tmp_path):
     with pytest.warns(RuntimeWarning, match=r"other numbers than at the first step \(0.5 there, 0.25 now\)"):
         train(lambda step: 0.5 / (step + 1), tmp_path / "run")
+
+
+def test_a_model_that_cannot_be_looked_at_again_trains_on(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    model = Floor(lambda step: 0.1)
+    with watch(model, tmp_path / "run") as recording:
+        for step in range(STEPS):
+            model(torch.randn(authors.B, authors.X)).square().mean().backward()
+            if step == 1:
+                monkeypatch.setattr(model, "named_modules", lambda *_: iter([("gone", None)]))
+            recording.step(step)
+        monkeypatch.undo()
+    assert list(Run(tmp_path / "run").steps) == list(range(STEPS))
