@@ -55,8 +55,14 @@ def settle(connection: Any, tree: Any, types: Mapping[str, str]) -> None:
     Raises
     ------
     ValueError
-        Where they would answer otherwise; the message says what to write instead.
+        Where they would answer otherwise; the message says what to write instead. With a DuckDB before 2.0,
+        whose parser gives another tree.
     """
+    [(version,)] = connection.execute("select version()").fetchall()
+    if int(version.lstrip("v").split(".")[0]) < 2:
+        raise ValueError(
+            f"it is asked by the parser of DuckDB 2.0 or newer, this is {version}: pip install 'duckdb>=2'"
+        )
     nodes = list(dictionaries(tree))
     within = [node for node in nodes if "select_list" in node and node is not tree["statements"][0]["node"]]
     own = {
