@@ -157,7 +157,7 @@ def _stored(context: RunContext, step: int) -> int:
 def _half_life_cards(context: RunContext, step: int, slope: float) -> list[dict[str, Any]]:
     """The measured half-life first, where there is a sequence; then what slopes say at one stride or two."""
     stride, _ = stride_of(context)
-    items, formula = [], f"from pairs {stride:,} t apart"
+    items, formula = [], f"pairs {stride:,} t apart"
     found = [_measured(context, step, layer) for layer in range(len(context.layers))]
     values = [one[1] for one in found if one is not None]
     if values:
@@ -174,7 +174,7 @@ def _half_life_cards(context: RunContext, step: int, slope: float) -> list[dict[
         next_slopes = [posteriors.unbiased_autocorrelation(mu, 1)[:, 1] for mu in sequences if mu is not None]
         if stride > 1:
             other = float(np.nanmedian(np.concatenate(next_slopes)))
-            formula += f"; from neighbours {_in_t(half_life(other, 1))} t"
+            formula += f"; neighbours {_in_t(half_life(other, 1))} t"
     items.append(
         {**_card(STATISTICS["half_life"].label, float(half_life(slope, stride)), "t", formula,
                  STATISTICS["half_life"].caveat)}
