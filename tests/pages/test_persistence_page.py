@@ -59,9 +59,7 @@ def test_the_measured_half_life_stands_before_the_formulas(open_page: Open) -> N
     labels = list(cards(app))
     assert labels.index("Half-life") < labels.index("Half-life if AR(1)")
     found = cards(app)
-    assert re.fullmatch(
-        r"pairs 24 t apart; neighbours [\d.]+ t", found["Half-life if AR(1)"]["note"]
-    )
+    assert re.fullmatch(r"pairs 24 t apart; neighbours [\d.]+ t", found["Half-life if AR(1)"]["note"])
     # over the whole training split the neurons' own half-lives have a median of 6 to 7
     assert 4 <= float(found["Half-life"]["value"]) <= 8
     assert "measured over the probe sequence" in texts(app)
