@@ -8,7 +8,7 @@ and all here is about that.
 
 from __future__ import annotations
 
-from probes.analysis.posteriors.correlations import correlation, match, nearest
+from probes.analysis.posteriors.correlations import NEAREST, correlation, match, nearest, neighbours, partners
 from probes.analysis.posteriors.information import (
     ONE_SIDED_95,
     TRUSTED_SHARE,
@@ -32,6 +32,7 @@ from probes.analysis.posteriors.updates import drift, update_speed
 __all__ = [
     "LARGEST_SIZE",
     "LEAST_SIZE",
+    "NEAREST",
     "ONE_SIDED_95",
     "TRUSTED_SHARE",
     "Floats",
@@ -47,6 +48,8 @@ __all__ = [
     "measured_half_life",
     "mutual_information",
     "nearest",
+    "neighbours",
+    "partners",
     "same_inputs",
     "split_inputs",
     "table",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import optimize
 
 from probes.analysis.posteriors.probe_rows import Floats
+
+NEAREST = 8  # neighbours of a neuron that are listed
 
 
 def correlation(mu: ArrayLike, other: ArrayLike) -> Floats:
@@ -66,7 +70,7 @@ def _whitened(answers: Floats) -> Floats:
     return centred / np.sqrt(size)[None, :, None]
 
 
-def nearest(mu: ArrayLike, neuron: int, other: ArrayLike | None = None, count: int = 8) -> pd.DataFrame:
+def nearest(mu: ArrayLike, neuron: int, other: ArrayLike | None = None, count: int = NEAREST) -> pd.DataFrame:
     """Neurons whose means move most like those of one neuron.
 
     Parameters
@@ -127,6 +131,65 @@ def match(mu: ArrayLike, other: ArrayLike) -> pd.DataFrame:
     values = correlation(mu, other)
     neurons, partners = optimize.linear_sum_assignment(np.nan_to_num(np.abs(values)), maximize=True)
     return pd.DataFrame({"neuron": neurons, "partner": partners, "correlation": values[neurons, partners]})
+
+
+def neighbours(
+    mu: np.ndarray, neuron: int, others: Mapping[int, np.ndarray], own_layer: int | None, count: int = NEAREST
+) -> pd.DataFrame:
+    """Neurons of several layers whose means move most like one neuron's over the same probe inputs.
+
+    Parameters
+    ----------
+    mu
+        (B, N) of the neuron's layer.
+    neuron
+        Its number.
+    others
+        Layer -> (B, M).
+    own_layer
+        The neuron's layer if `others` are of its own run, so that it is not its own neighbour.
+    count
+        How many.
+
+    Returns
+    -------
+    DataFrame
+        layer, neuron, correlation, in order of the correlation's size.
+    """
+    parts = []
+    for layer, values in others.items():
+        found = nearest(mu, neuron, None if layer == own_layer else values, count)
+        parts.append(found.assign(layer=layer))
+    joined = (
+        pd.concat(parts, ignore_index=True)
+        if parts
+        else pd.DataFrame(columns=["layer", "neuron", "correlation"])
+    )
+    order = np.argsort(-joined["correlation"].abs().to_numpy(float), kind="stable")[:count]
+    return joined.iloc[order][["layer", "neuron", "correlation"]].reset_index(drop=True)
+
+
+def partners(mu: np.ndarray, other: np.ndarray, neurons: Sequence[int]) -> pd.DataFrame:
+    """The partners of some neurons when every neuron of a layer gets one of another run's.
+
+    Parameters
+    ----------
+    mu, other
+        (B, N) and (B, M), on the same inputs.
+    neurons
+        The numbers of those that are asked for.
+
+    Returns
+    -------
+    DataFrame
+        neuron, partner, correlation.
+
+    Notes
+    -----
+    The matching (`match`) is over all neurons of both layers, so that no two share a partner.
+    """
+    matched = match(mu, other)
+    return matched[matched["neuron"].isin(list(neurons))].reset_index(drop=True)
 
 
 def _standard(mu: ArrayLike) -> Floats:

@@ -40,3 +40,14 @@ def test_matching_finds_a_permutation_again(neurons):
     pairs = dict(zip(found["neuron"], found["partner"], strict=True))
     assert all(pairs[n] == i for n, i in true.items())
     np.testing.assert_allclose(found.set_index("neuron")["correlation"].abs()[list(true)], 1)
+
+
+def test_neighbours_over_layers():
+    random = np.random.default_rng(0)
+    mu = random.standard_normal((40, 4))
+    other = np.column_stack([random.standard_normal((40, 2)), -2 * mu[:, 1]])
+    found = posteriors.neighbours(mu, 1, {0: mu, 1: other}, own_layer=0, count=3)
+    assert found.iloc[0].tolist() == [1, 2, pytest.approx(-1)]
+    assert not ((found["layer"] == 0) & (found["neuron"] == 1)).any()
+    assert len(found) == 3
+    assert posteriors.partners(mu, other, [1])["partner"].tolist() == [2]
