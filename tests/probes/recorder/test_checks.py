@@ -5,6 +5,7 @@ import pytest
 
 import probes
 from probes.recorder import Recorder
+from probes.recorder.checks import each
 from probes.schema import FORCES, SEQUENCE
 
 LAYER = [{"name": "only", "neurons": 3}]
@@ -109,3 +110,22 @@ def test_steps_of_a_block_may_be_objects_and_go_up_to_the_largest(tmp_path):
         recorder.record_block(np.array([5, np.int64(7)], object), 0, {"mean": np.ones((2, 3))})
         recorder.record_block([8, 2**53], 0, {"mean": np.ones((2, 3))})
     assert probes.Run(tmp_path / "run").steps.tolist() == [5, 7, 8, 2**53]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (3, [3]),
+        (None, [None]),
+        ("ab", ["ab"]),
+        (b"ab", [b"ab"]),
+        ((1, 2), [1, 2]),
+        (range(2), [0, 1]),
+        ({5}, [5]),
+        (np.arange(3), [0, 1, 2]),
+        (np.float64(0.5), [0.5]),
+        ([], []),
+    ],
+)
+def test_one_thing_is_a_list_of_it_and_several_are_several(value, expected):
+    assert each(value) == expected

@@ -152,6 +152,27 @@ def test_blocks_are_thinned_out_and_their_last_step_stays(tmp_path):
     assert frame["mean"].tolist() == [0, 9, 21, 27]
 
 
+@pytest.mark.parametrize("last", [3, 10**6])
+def test_a_step_that_all_layers_have_is_written_in_time_though_none_comes_after_it(tmp_path, last):
+    with Recorder(tmp_path / "run", [LAYER[0], {"name": "b", "neurons": 1}], flush_seconds=0.02) as recorder:
+        recorder.record(last, "only", mean=[1, 2, 3])
+        time.sleep(0.1)
+        assert probes.Run(tmp_path / "run").steps.tolist() == [], "the other layer may add to it"
+        recorder.record(last, "b", mean=[4])
+        end = time.monotonic() + 10
+        while not (steps := probes.Run(tmp_path / "run").steps.tolist()) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert steps == [last]
+
+
+def test_what_max_gb_does_is_said_in_the_run(tmp_path):
+    with Recorder(tmp_path / "run", LAYER, max_gb=1.0) as recorder:
+        for step in range(3):
+            recorder.record(step, 0, mean=[1, 2, 3])
+    events = probes.Run(tmp_path / "run").events()
+    assert events[["step", "kind"]].values.tolist() == [[1, "budget"]]
+
+
 def test_what_comes_after_a_block_comes_after_its_last_step(tmp_path):
     layers = [{"name": "a", "neurons": 1}, {"name": "b", "neurons": 1}]
     with Recorder(tmp_path / "run", layers) as recorder:
