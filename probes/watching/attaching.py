@@ -32,6 +32,7 @@ from probes.spool import Spool
 from probes.storage import is_store, local_folder
 from probes.watching.family_pools import Summed
 from probes.watching.finding import Finder, Seen, WatchError
+from probes.watching.gathering import Unread
 from probes.watching.hooks import EVALUATED
 from probes.watching.in_the_loop import InTheLoop, OnAlert
 from probes.watching.observing import RECEIVERS
@@ -287,7 +288,9 @@ class Recording:
             )
         forget_in_children(self)
         several = self._processes.are_several
-        self._finder = Finder(model, self._receive, parts, skip, dict(priors or {}), hooks, no_grad, several)
+        self._finder = Finder(
+            model, self._receive, parts, skip, dict(priors or {}), hooks, no_grad, several, self._due
+        )
         self._probes = ProbeRuns(model, self._finder, self._buffer)
         self._opening = Opening(
             model,
@@ -596,7 +599,7 @@ class Recording:
             )
             self._buffer.failed(error, 1, f"observe {name}")
 
-    def _receive(self, name: str, reading: Reading | Exception) -> None:
+    def _receive(self, name: str, reading: Reading | Unread | Exception) -> None:
         """From the hooks, once the layers are settled."""
         if self._probes is None or not self._probes.takes(name, reading):
             self._sums.receive(name, reading, self._due())
