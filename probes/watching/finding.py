@@ -40,6 +40,7 @@ from probes.watching.pooling import Reading
 from probes.watching.posterior_source import PosteriorSource
 from probes.watching.prior_links import PriorLinks
 from probes.watching.rechecking import Rechecks
+from probes.watching.resting import Resting
 from probes.watching.searching import Search
 from probes.watching.stated import PartError, PartSpec, PriorSpec, parse_parts
 from probes.watching.stated_priors import StatedPriors
@@ -95,6 +96,7 @@ class Finder:
         self._layers: dict[str, PosteriorSource] | None = None  # None until settled
         self._at: dict[str, list[PosteriorSource]] = {}  # layers by the path that they are read at
         self._uncalled: set[str] = set()  # paths of modules whose weights are read without a call
+        self._resting = Resting()
         self._gatherings: list[Gathering] = []  # of what is read once a step
         self._gathered: dict[str, tuple[Gathering, list[int]]] = {}  # by path, where one module puts it out
         self._reads_at_once = False
@@ -188,8 +190,19 @@ class Finder:
         self.reset()
         return self._rechecks.step() if self._layers is not None else {}
 
+    def rest(self) -> None:
+        """Until `wake` nothing is seen: our hooks are off the model."""
+        if self._layers is not None and not self._resting.is_on:
+            makers = self._makers.handles if self._makers is not None else []
+            self._resting.begin([*self._hooks.handles, *makers, *self._arguments])
+
+    def wake(self) -> None:
+        """Our hooks are back where they were."""
+        self._resting.end()
+
     def detach(self) -> None:
         """Remove our hooks, and no others; let go of what was looked at."""
+        self._resting.forget()
         self._candidates.close()
         self._whole.close()
         for gathering in self._gatherings:
@@ -317,11 +330,15 @@ class Finder:
     def probing(self) -> Iterator[None]:
         """As `listening`; what is seen inside is of no step, and received at once."""
         before, self._reads_at_once = self._reads_at_once, True
+        rests = self._resting.is_on
+        self.wake()
         try:
             with self.listening():
                 yield
         finally:
             self._reads_at_once = before
+            if rests:
+                self.rest()
 
     # ---- what is known of the layers
 
