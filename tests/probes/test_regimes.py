@@ -219,6 +219,25 @@ def test_explain_shows_the_values_of_the_rule():
     assert regimes.explain({"step": 1}).startswith("unknown: no information is recorded")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"variance": 0.99, "kl": 0.004}, "dead: KL 0.004 < 0.005, contraction 0.01 < 0.05"),
+        ({"variance": 2.0, "kl": 1.0}, "exploded: contraction -1 < -0.1"),
+        ({"mean": 1.0, "variance": 1.0, "kl": 0.5}, "offset: information 0 < 0.005, contraction 0 < 0.05"),
+        ({"variance": 0.9, "kl": 0.00268}, "frozen: information 0 < 0.005"),
+        ({"variance": 0.005, "kl": 3.0}, "deterministic: contraction 0.995 > 0.99"),
+        (
+            {"variance": 0.25, "kl": 3.0, "mu2": 4.0},
+            "over-energetic: variance + mean energy 4.25 > 4",
+        ),
+    ],
+)
+def test_explain_without_information_says_what_was_recorded_or_what_it_leaves(change, said):
+    """What fires by the recorded numbers alone is told by them, and not by what they leave open."""
+    assert regimes.explain({"mean": 0.0, **change}) == said
+
+
 def test_explain_shows_what_a_living_neuron_tells():
     """Of a Gaussian what it says, how wide it is and of how many inputs; of other families by their own."""
     row = {"information": 1.25, "variance": 0.5, "active_share": 0.75, "mismatch": 0.25}
@@ -529,6 +548,8 @@ def test_limits_of_other_families_are_on_the_sides_that_their_rules_say():
         ({"information": 0.249, "mismatch": 0.25}, 4),
         ({"information": 0.249, "mismatch": 0.251}, 5),
         ({"information": 0.249, "mismatch": 0.251, "variance": 0.5}, 6),
+        ({"information": 0.125, "kl": 0.375}, 4),  # the KL less the information
+        ({"information": 0.125, "kl": 0.376}, 5),
         ({"kl": 0.25}, 0),
         ({"kl": 0.249}, 4),
         ({"variance": 0.125}, 0),
