@@ -232,6 +232,8 @@ class Finder:
         """One batch of a layer, or why it cannot be read."""
         if (changed := self._rechecks.changed.get(layer.name)) is not None:
             return NotReadable(changed)
+        if isinstance(output, NotReadable):
+            return output
         try:
             value = layer.value(module, output)
             return Reading(layer.observed, layer.take(value, module, output), layer.apart)
@@ -358,6 +360,9 @@ class Finder:
             self._makers.keep({layer.path for layer in layers.values() if layer.origin == "made"})
         sampled = {layer.path for layer in layers.values() if layer.origin == "sites"}
         self._hooks.keep(self._at.keys() | sampled)
+        for path, pair in self._hooks.pairs.items():
+            if any(layer.after is not None for layer in self._at.get(path, ())):
+                pair.keep_as_they_come()  # operations are repeated on them, some of which may be in place
 
 
 def _is_layer(source: PosteriorSource, layers: Mapping[str, PosteriorSource]) -> bool:

@@ -86,7 +86,7 @@ GROUPS = {
         "probes/regimes.py", ("tests/probes/test_settling.py", "tests/probes/log/test_row_regimes.py")
     ),
     "families": Group("probes/families/*.py", ("tests/probes/families", OF_FAMILIES)),
-    "recorder": Group("probes/recorder/*.py", ("tests/probes/run",)),
+    "recorder": Group("probes/recorder/*.py", ("tests/probes/recorder", "tests/probes/run")),
     "log": Group("probes/log/*.py", ("tests/probes/recorder",)),
     "control": Group("vdn/control/*.py", ("tests/vdn/test_controller.py",)),
     "thermostat": Group("probes/control.py"),

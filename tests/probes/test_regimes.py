@@ -472,3 +472,74 @@ def test_readings_fit_the_family(family):
     given = family_of({"family": "beta", "prior": "given"})
     assert regimes.reading(11, family=given) != schema.WITHOUT_PRIOR, "what is missing is not its prior"
     assert regimes.reading(5, "weights", of) == schema.SHARED_READINGS[5]
+
+
+EDGES = regimes.Thresholds(
+    clamp_share=0.5, exploded=-0.5, information=0.25, contraction=0.5, mismatch=0.25, kl_above_floor=0.25,
+    deterministic=0.875, deterministic_held=0.9375, energy=4.0, band_tolerance=0.25, width_spread=0.25,
+)  # fmt: skip
+"""Limits that float32 holds exactly."""
+SILENT = {"information": 0.125, "mismatch": 0.125}
+AT_EDGES = [
+    ({"clamp_share": 0.5}, 0, {"clamp_share": 0.501}, 2),
+    ({"variance": 1.5}, 0, {"variance": 1.501}, 3),
+    ({"information": 0.25, "mismatch": 0.125, "variance": 0.75}, 0, SILENT | {"variance": 0.75}, 4),
+    (SILENT | {"mismatch": 0.25, "variance": 0.75}, 4, SILENT | {"mismatch": 0.251, "variance": 0.75}, 5),
+    (SILENT | {"variance": 0.5}, 6, SILENT | {"variance": 0.501}, 4),
+    ({"variance": 0.125}, 0, {"variance": 0.124}, 7),
+    (
+        {"variance": 0.124, "held_information": 1.0, "held_mismatch": 1.0},
+        0,
+        {"variance": 0.0624, "held_information": 1.0, "held_mismatch": 1.0},
+        7,
+    ),
+    ({"variance": 0.5, "mu2": 3.5}, 0, {"variance": 0.5, "mu2": 3.501}, 8),
+    ({"mu2": 1.25, "band_high": 1.0}, 0, {"mu2": 1.251, "band_high": 1.0}, 8),
+    ({"active_share": 0.5, "width_spread": 0.25}, 0, {"active_share": 0.5, "width_spread": 0.251}, 9),
+    ({"variance": 0.0}, 7, {"variance": -1e-9}, 1),
+    ({"non_finite": 0.0}, 0, {"non_finite": 0.5}, 1),
+    ({"non_finite": -0.5}, 0, {"non_finite": 1e-9}, 1),
+]
+
+
+@pytest.mark.parametrize(("at", "code", "beyond", "other"), AT_EDGES)
+def test_a_limit_itself_is_on_the_side_that_its_rule_says(at, code, beyond, other):
+    living = {"mean": 0.0, "variance": 0.75, "kl": 1.0, "information": 0.5, "spread": 0.5, "mismatch": 0.5}
+    frame = pd.DataFrame([living | at, living | beyond])
+    assert regimes.classify(frame, EDGES).tolist() == [code, other]
+
+
+def test_limits_of_the_floor_and_of_a_kl_alone():
+    phi = 0.5
+    floor = GAUSSIAN.kl_floor(np.float64(phi))
+    row = LIVING | {"information": 0.1, "variance": 0.9, "phi": phi}
+    frame = pd.DataFrame([row | {"kl": floor + 0.249}, row | {"kl": floor + 0.251}])
+    assert regimes.classify(frame, EDGES).tolist() == [4, 5]
+    frame = pd.DataFrame([{"mean": 0.0, "variance": 0.9, "kl": kl} for kl in (0.249, 0.25)])
+    assert regimes.classify(frame, EDGES).tolist() == [4, 11]
+    of_two = [{"mean": 0.0, "variance": 0.9, "kl": kl} for kl in (0.499, 0.501)]
+    assert regimes.classify(pd.DataFrame(of_two), EDGES, latent_dim=2).tolist() == [4, 11]
+
+
+def test_limits_of_other_families_are_on_the_sides_that_their_rules_say():
+    beta = family_of({"family": "beta", "prior": "given"})
+    row = {"mean": 0.5, "variance": 0.75, "prior_variance": 1.0, "kl": 0.5, "information": 0.5}
+    pairs = [
+        ({"information": 0.25, "mismatch": 0.0}, 0),
+        ({"information": 0.249, "mismatch": 0.25}, 4),
+        ({"information": 0.249, "mismatch": 0.251}, 5),
+        ({"information": 0.249, "mismatch": 0.251, "variance": 0.5}, 6),
+        ({"kl": 0.25}, 0),
+        ({"kl": 0.249}, 4),
+        ({"variance": 0.125}, 0),
+        ({"variance": 0.124}, 7),
+    ]
+    frame = pd.DataFrame([row | change for change, _ in pairs])
+    assert regimes.classify(frame, EDGES, family=beta).tolist() == [code for _, code in pairs]
+
+
+def test_what_has_no_rule_that_fires_is_no_regime_to_explain():
+    assert regimes.codes({"step": np.zeros((2, 3))}).tolist() == [[11] * 3] * 2
+    assert regimes.codes({}).tolist() == []
+    with pytest.raises(KeyError):
+        regimes.classify(pd.DataFrame([LIVING | {"layer": 2}]), latent_dim=[1, 4])
