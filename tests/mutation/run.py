@@ -83,7 +83,8 @@ GROUPS = {
     ),
     "persistence": Group("probes/persistence.py", ("tests/probes/watching/test_rank_sums.py",)),
     "regimes": Group(
-        "probes/regimes.py", ("tests/probes/test_settling.py", "tests/probes/log/test_row_regimes.py")
+        "probes/regimes/*.py",
+        ("tests/probes/regimes", "tests/probes/test_settling.py", "tests/probes/log/test_row_regimes.py"),
     ),
     "families": Group("probes/families/*.py", ("tests/probes/families", OF_FAMILIES)),
     "recorder": Group("probes/recorder/*.py", ("tests/probes/recorder", "tests/probes/run")),
