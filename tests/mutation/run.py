@@ -81,7 +81,9 @@ GROUPS = {
         "probes/moment*.py",
         ("tests/probes/test_moments.py", OF_FAMILIES, "tests/probes/test_sequence_moments.py"),
     ),
-    "persistence": Group("probes/persistence.py", ("tests/probes/watching/test_rank_sums.py",)),
+    "persistence": Group(
+        "probes/persistence/*.py", ("tests/probes/persistence", "tests/probes/watching/test_rank_sums.py")
+    ),
     "regimes": Group(
         "probes/regimes/*.py",
         ("tests/probes/regimes", "tests/probes/test_settling.py", "tests/probes/log/test_row_regimes.py"),
