@@ -46,6 +46,11 @@ class Quantity:
     unit: str
     colors: str
 
+    @property
+    def title(self) -> str:
+        """Label with the unit."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
 
 QUANTITIES = {
     "kl": Quantity("KL less the neuron's own mean", "nats", "diverging"),
@@ -512,17 +517,23 @@ def test_numbers(context: RunContext) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def shares(values: np.ndarray, signed: bool) -> tuple[list[float | None], float]:
-    """Values of tokens as shares of the strongest colour, and what 1 stands for: so many per cent of the
-    values lie within.
+def token_colors(values: np.ndarray, signed: bool = False) -> dict[str, Any]:
+    """The scale of colours behind tokens, as their canvas draws it: `high` gets the strongest one, within
+    which EMPHASIS per cent of the values lie; whether any lie beyond is said by `clipped`.
     """
     finite = np.abs(values[np.isfinite(values)])
     high = float(np.percentile(finite, EMPHASIS)) if finite.size else 1.0
     high = high if high > 0 else 1.0
-    low = -1 if signed else 0
-    return [
-        round(float(np.clip(value / high, low, 1)), 3) if np.isfinite(value) else None for value in values
-    ], high
+    clipped = bool((finite > high).any())
+    return {"low": -high if signed else 0.0, "high": high, "signed": signed, "clipped": clipped}
+
+
+def shares(values: np.ndarray, colors: dict[str, Any]) -> list[float | None]:
+    """Values of tokens as shares of the strongest colour of a scale of `token_colors`; None where there is
+    none.
+    """
+    parts = np.clip(values / colors["high"], -1 if colors["signed"] else 0, 1)
+    return [round(part, 3) if np.isfinite(part) else None for part in parts.tolist()]
 
 
 def named_rows(rows: pd.DataFrame) -> pd.DataFrame:
