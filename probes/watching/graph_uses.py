@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -78,6 +78,39 @@ def halved(tensors: Iterable[Tensor], parameters: Collection[int]) -> set[int]:
         root = under == "Exp" and (kind == "Sqrt" or kind == "Pow" and _exponent(node) == 0.5)
         if half or root:
             found |= {id(one) for one in _variables(below)} & set(parameters)
+    return found
+
+
+def scaled_by(tensors: Iterable[Tensor], parameters: Collection[int]) -> dict[int, str]:
+    """Of parameters, by `id`, what those are by their use that a softplus is taken of, or that a product is
+    made with the exponential of: "rho", "log_sigma".
+    """
+    users: dict[Any, list[Any]] = {}
+    for node, below in _edges(tensors):
+        users.setdefault(below, []).append(node)
+    found: dict[int, str] = {}
+    for below in users:
+        own = id(getattr(below, "variable", None))
+        if own not in parameters:
+            continue
+        used = _used_by(users, below)
+        behind = [{kind_of(node) for node in _used_by(users, one)} for one in used if kind_of(one) == "Exp"]
+        if any(kind_of(node) == "Softplus" for node in used):
+            found[own] = "rho"
+        elif any(
+            kinds & {"Mul", "Addcmul", "Normal", "Pow"} and not kinds & {"Add", "Log1P"} for kinds in behind
+        ):
+            found[own] = "log_sigma"
+    return found
+
+
+def _used_by(users: Mapping[Any, list[Any]], node: Any) -> list[Any]:
+    """Nodes that use what a node makes, behind what leaves its numbers the same."""
+    found: list[Any] = []
+    waiting = [node]
+    while waiting:
+        for user in users.get(waiting.pop(), ()):
+            (waiting if kind_of(user) in SAME else found).append(user)
     return found
 
 

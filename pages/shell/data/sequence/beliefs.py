@@ -36,6 +36,11 @@ class Quantity:
     unit: str
     colors: str
 
+    @property
+    def title(self) -> str:
+        """Label with the unit."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
 
 QUANTITIES = {
     "kl": Quantity("KL less the neuron's own mean", "nats", "diverging"),
