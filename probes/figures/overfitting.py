@@ -21,8 +21,8 @@ OF_BATCHES = {"nll_joint": "nll"}
 SMOOTHED = 0.02
 """Half-life of the average over training batches, as a share of the run."""
 LATE = 0.8
-"""Share of the steps shown from which on the best validation's step is written to its left, where there is room;
-in as much at the begin to its right.
+"""Share of the steps shown from which on the best validation's step is written to its left, where there is
+room; in the first 1 - LATE of them to its right.
 """
 
 
