@@ -309,8 +309,8 @@ class Finder:
         return self._calls.inside
 
     def end_step(self) -> None:
-        """No forward pass runs any more. Where some of the layers that are expected have not come, the step is
-        waited out. Weights of modules that the network asks for samples, and never calls, are read.
+        """No forward pass runs any more. Where some of the layers that are expected have not come, the step
+        is waited out. Weights of modules that the network asks for samples, and never calls, are read.
         """
         self._whole.break_off()
         if self._layers is None and self.expected:
