@@ -52,7 +52,8 @@ def passes(
     seed
         Of the noise.
     limit
-        About so many positions: the first chunks of every sequence; all by default.
+        About so many positions: the first chunks of every sequence; where one chunk of each is more, of
+        sequences that are evenly spread. All by default.
 
     Yields
     ------
@@ -62,10 +63,14 @@ def passes(
     device = next(network.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
     sequences, chunks = task.sequences(split), task.chunks(split)
+    taken = sequences
     if limit is not None:
-        chunks = min(chunks, max(1, limit // (sequences * task.window)))
+        positions = task.positions(split) / (sequences * chunks)  # of a chunk, on average
+        taken = min(sequences, max(1, int(limit / positions)))
+        chunks = min(chunks, max(1, int(limit / (taken * positions))))
     together = max(1, POSITIONS_AT_ONCE // (draws * task.window))
-    for group in torch.arange(sequences, device=device).split(together):
+    spread = torch.arange(taken, device=device) * sequences // taken
+    for group in spread.split(together):
         state: State | None = None
         for chunk in range(chunks):
             batch = task.batch(split, group * task.chunks(split) + chunk)

@@ -19,10 +19,12 @@ from threading import local
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 from torch.jit._trace import is_tracing
 from torch.utils.hooks import RemovableHandle
+
+from probes.watching.tensors import CHANGED_IN_PLACE, NotReadable
 
 Receive = Callable[[Any], None]
 
@@ -200,6 +202,33 @@ def is_on(handle: RemovableHandle) -> bool:
 WITHOUT_PARTNER = 64  # outputs of one layer of a pair that wait for the other's
 
 
+class _Waits:
+    """An output that waits for its partner; copied: with a copy of it."""
+
+    __slots__ = ("_copy", "_version", "output")
+
+    def __init__(self, output: Any, copied: bool) -> None:
+        self.output, self._version = output, _version(output)
+        self._copy = output.detach().clone() if copied and self._version is not None else None
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it was changed in place since it came."""
+        return _version(self.output) != self._version
+
+    @property
+    def as_it_came(self) -> Any:
+        """NotReadable where that is gone."""
+        if not self.is_changed:
+            return self.output
+        return NotReadable(CHANGED_IN_PLACE) if self._copy is None else self._copy
+
+
+def _version(output: Any) -> int | None:
+    """Counts a tensor's changes in place; None of what has no such count."""
+    return output._version if isinstance(output, Tensor) and not output.is_inference() else None
+
+
 class _Waiting(local):
     """Outputs of each side that have no partner yet: of each thread its own."""
 
@@ -220,6 +249,7 @@ class PairHooks:
         self.handles: list[RemovableHandle] = []
         self.modules: list[tuple[str, nn.Module]] = []
         self.uneven = 0
+        self._keeps = self._is_changed = False
         parameters = dict(model.named_parameters())
         sides = path.split(" & ")
         self._outputs: list[nn.Parameter | None] = [parameters.get(side) for side in sides]
@@ -239,12 +269,22 @@ class PairHooks:
         queues = self._waiting.queues
         if len(queues[side]) == WITHOUT_PARTNER:
             self.reset()
-        queues[side].append(output)
+        queues[side].append(_Waits(output, self._keeps and self._is_changed))
         if all(queues):
             outputs: list[Any] = self._outputs.copy()
             for place, queue in zip(self._places, queues, strict=True):
-                outputs[place] = queue.pop(0)
-            self._receive(tuple(outputs))
+                waited = queue.pop(0)
+                self._is_changed |= waited.is_changed
+                outputs[place] = waited.as_it_came if self._keeps else waited.output
+            lost = any(isinstance(output, NotReadable) for output in outputs)
+            self._receive(NotReadable(CHANGED_IN_PLACE) if lost else tuple(outputs))
+
+    def keep_as_they_come(self) -> None:
+        """From now on outputs are read as they came, though the network changes them in place while they wait
+        for a partner: by a copy, once a change was seen. The first one that is seen later, without a copy, is
+        handed on as NotReadable.
+        """
+        self._keeps = True
 
     def reset(self) -> None:
         for queue in self._waiting.queues:

@@ -16,6 +16,7 @@ from torch import Tensor
 from probes.moments import Moments
 from probes.sequence_moments import TokenMoments
 from probes.watching.layouts import Observed
+from probes.watching.tensors import CHANGED_IN_PLACE
 
 Read = Callable[[Any], Any]
 Taken = tuple[Tensor | None, ...]
@@ -111,7 +112,7 @@ class Reading:
     def unchanged(self) -> Taken:
         """What was taken, which has not been changed since `hold`."""
         if self._versions is not None and self._counted() != self._versions:
-            raise ValueError("a tensor was changed in place after the forward pass had put it out")
+            raise ValueError(CHANGED_IN_PLACE)
         return self.taken
 
     @property

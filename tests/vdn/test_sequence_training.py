@@ -19,7 +19,7 @@ from vdn.data import load
 from vdn.evaluate import evaluate, scores
 from vdn.sequence_experiment import SequenceSubject, examples, sequence_score
 from vdn.sequence_objective import sequence_objective
-from vdn.sequence_scores import scores_of_sequences
+from vdn.sequence_scores import passes, scores_of_sequences
 from vdn.train import resume, train
 from vdn.trainer import SequenceTrainer, load_checkpoint, load_run, make_trainer
 
@@ -173,6 +173,30 @@ def test_sequences_of_unequal_lengths_are_a_ratio_of_means():
     drawn = (weight @ nats / (weight @ positions)).std()
     assert scores.std(ddof=1) / 20 == pytest.approx(drawn, rel=0.03)
     assert found.span == 0
+
+
+def test_a_limit_holds_where_one_chunk_of_every_sequence_is_more():
+    # 2,048 signals of one chunk of 128: scoring all of them beside each validation took most of a run's time
+    config = config_of("signal", window=128)
+    task = load(config)
+    network = make_trainer(config, task).trained
+    for split, limit in (("train", 4096), ("validation", 16_384), ("test", 300)):
+        seen = [batch for batch, _ in passes(network, task, split, 1, 0, limit)]
+        positions = sum(int(batch.mask.sum()) for batch in seen)
+        assert limit - 128 < positions <= limit
+    taken = torch.cat([batch.y for batch in seen])
+    last = task.sequences("test") // 2  # two of them, evenly spread
+    assert torch.equal(taken, task.batch("test", torch.tensor([0, last])).y)
+
+
+def test_a_limit_of_few_long_sequences_is_their_first_chunks(text):
+    config = config_of(text)
+    task = load(config)
+    network = make_trainer(config, task).trained
+    seen = [batch for batch, _ in passes(network, task, "train", 1, 0, 2 * 4 * 12)]
+    assert task.sequences("train") == 4
+    assert [tuple(batch.y.shape) for batch in seen] == [(4, 12)] * 2
+    assert [bool(batch.fresh.all()) for batch in seen] == [True, False]
 
 
 @pytest.mark.parametrize("prior", ["standard", "autoregressive"])
