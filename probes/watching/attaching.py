@@ -29,7 +29,7 @@ from probes.log.config import stated
 from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus
 from probes.spool import Spool
-from probes.storage import is_store, local_folder
+from probes.storage import is_store, local_folder, open_folder
 from probes.watching.callers import Receiver
 from probes.watching.family_pools import Summed
 from probes.watching.finding import Finder, Seen, WatchError
@@ -290,6 +290,9 @@ class Recording:
         forget_in_children(self)
         several = self._processes.are_several
         self._finder = Finder(model, self._receive, parts, skip, dict(priors or {}), hooks, no_grad, several)
+        if begun and not hooks and not several:
+            layers = manifest.read(open_folder(self.folder))["layers"]
+            self._finder.expected = frozenset(layer["name"] for layer in layers)
         self._probes = ProbeRuns(model, self._finder, self._buffer)
         self._opening = Opening(
             model,
