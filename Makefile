@@ -34,8 +34,8 @@ test: $(VENV)/.dev $(VENV)/.browser  ## every test, the browser's too, by WORKER
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(if $(COVERAGE),--cov=probes --cov=vdn --cov=pages --cov-report=term:skip-covered)
 
 # What is tested where torch is not installed: the log, the command line and the dashboard.
-WITHOUT_TORCH := $(addprefix tests/probes/,log fleet analysis figures export canvas test_alerts.py test_cli.py test_extras.py \
-	recorder run test_regimes.py test_ui.py) tests/sample_runs tests/pages
+WITHOUT_TORCH := $(addprefix tests/probes/,log fleet analysis figures export canvas alerts test_cli.py test_extras.py \
+	recorder run regimes test_ui.py) tests/sample_runs tests/pages
 
 test-lowest: .venv-lowest/.made  ## the log and the dashboard with the lowest versions that pyproject.toml allows, without torch
 	.venv-lowest/bin/pytest $(WITHOUT_TORCH)

@@ -31,7 +31,7 @@ from benchmarks import sections
 from probes.analysis.score_differences import half_width_of_sum
 from vdn.baselines import baselines
 from vdn.config import Config, from_dict, resolve
-from vdn.data import NYC, ForecastTask, Task, chunks, load
+from vdn.data import NYC, ForecastTask, Task, index_batches, load
 from vdn.evaluate import network_scores, scores
 from vdn.network import DeterministicTwin, VariationalNetwork
 from vdn.objective import objective
@@ -179,7 +179,7 @@ def block_sums(
     network.train(False)
     count = int(task.blocks("test", torch.tensor(task.count("test") - 1))) + 1
     sums = {name: torch.zeros(count, dtype=torch.float64) for name in ("windows", *SCORES)}
-    for index in chunks(task, "test", draws, TEST_EXAMPLES):
+    for index in index_batches(task, "test", draws, TEST_EXAMPLES):
         x, y, _ = task.batch("test", index)
         mean, scale, *_, df = network(x, draws, noise=network.draw_noise(len(x), draws, generator))
         found = {

@@ -36,7 +36,7 @@ from probes.experiments.subject import Score, Subject
 from probes.experiments.traversal import traverse
 from probes.neuron_names import read_neuron
 from vdn.config import Config, ConfigError
-from vdn.data import READING, SPLITS, ForecastTask, Split, Task, chunks, say_what_was_read
+from vdn.data import READING, SPLITS, ForecastTask, Split, Task, index_batches, say_what_was_read
 from vdn.generation import beginning, continuation_tables, read_prompt
 from vdn.held import traverse_sequence
 from vdn.network import VariationalNetwork
@@ -93,7 +93,7 @@ class Examples:
             self.x, self.y = examples(task, split, count)
             self.index = torch.arange(len(self.x))
             return
-        self.index = torch.cat(list(chunks(task, split, 1, count)))
+        self.index = torch.cat(list(index_batches(task, split, 1, count)))
         batch = task.batch(split, self.index)
         self.x, self.y = batch.x, batch.y
         if isinstance(task, ForecastTask):

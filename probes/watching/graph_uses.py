@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from probes.watching.after_head import NODES, SAME
 from probes.watching.evidence import MIXING, NOTE
+from probes.watching.graph_nodes import NODES, SAME, axis_of, kind_of
 
 Key = tuple[str, int]
 """Name and rank of a candidate."""
@@ -51,11 +51,8 @@ def uses_of_candidates(tensors: Iterable[Tensor]) -> dict[Key, set[str]]:
 
 def _axis_of(node: Any) -> str:
     """Of a softmax along another axis than the last one by its number, "@axis"."""
-    axis = getattr(node, "_saved_dim", -1) if kind_of(node) in OF_CLASSES else -1
-    if not isinstance(axis, int):
-        return ""
-    axis = axis - 2**64 if axis >= 2**63 else axis  # autograd stores negative ones as unsigned numbers
-    return "" if axis == -1 else f"@{axis}"
+    axis = axis_of(node) if kind_of(node) in OF_CLASSES else None
+    return "" if axis in (None, -1) else f"@{axis}"
 
 
 def summed(tensors: Iterable[Tensor]) -> set[Key]:
@@ -136,11 +133,6 @@ def made_with(tensor: Tensor) -> frozenset[int]:
             del inputs[1 if kind_of(node) == "Addmm" else 0]
         waiting += [(below, left - 1, mixed or mixes) for below in inputs]
     return frozenset(found)
-
-
-def kind_of(node: Any) -> str:
-    """SoftmaxBackward0 -> Softmax."""
-    return str(node.name()).rstrip("0123456789").removesuffix("Backward")
 
 
 def _edges(tensors: Iterable[Tensor]) -> Iterator[tuple[Any, Any]]:

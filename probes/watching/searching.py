@@ -17,12 +17,12 @@ from probes.watching.adapters import (
     other_distributions,
     predictions,
 )
-from probes.watching.after_head import tensors_in
 from probes.watching.as_sampled import Reread
 from probes.watching.collecting import NOT_READ, Candidates, Key
 from probes.watching.evidence import posteriors_of
 from probes.watching.family_readings import is_joint
 from probes.watching.family_sources import FamilySource
+from probes.watching.graph_nodes import tensors_in
 from probes.watching.graph_uses import halved, scaled_by, summed, uses_of_candidates
 from probes.watching.hooks import CompiledError, Sites, flat
 from probes.watching.makers import Makers

@@ -77,13 +77,19 @@ class Group(NamedTuple):
 
 OF_FAMILIES = "tests/probes/family_moments"
 GROUPS = {
-    "moments": Group("probes/moments.py", (OF_FAMILIES, "tests/probes/test_sequence_moments.py")),
-    "persistence": Group("probes/persistence.py", ("tests/probes/watching/test_rank_sums.py",)),
+    "moments": Group(
+        "probes/moment*.py",
+        ("tests/probes/test_moments.py", OF_FAMILIES, "tests/probes/test_sequence_moments.py"),
+    ),
+    "persistence": Group(
+        "probes/persistence/*.py", ("tests/probes/persistence", "tests/probes/watching/test_rank_sums.py")
+    ),
     "regimes": Group(
-        "probes/regimes.py", ("tests/probes/test_settling.py", "tests/probes/log/test_row_regimes.py")
+        "probes/regimes/*.py",
+        ("tests/probes/regimes", "tests/probes/test_settling.py", "tests/probes/log/test_row_regimes.py"),
     ),
     "families": Group("probes/families/*.py", ("tests/probes/families", OF_FAMILIES)),
-    "recorder": Group("probes/recorder/*.py", ("tests/probes/run",)),
+    "recorder": Group("probes/recorder/*.py", ("tests/probes/recorder", "tests/probes/run")),
     "log": Group("probes/log/*.py", ("tests/probes/recorder",)),
     "control": Group("vdn/control/*.py", ("tests/vdn/test_controller.py",)),
     "thermostat": Group("probes/control.py"),

@@ -113,7 +113,9 @@ def test_validation_stands_against_training_beside_the_twin(open_page: Open, tmp
     assert marks == {"this run, best validation": ["step 60"], "twin, best validation": ["step 60"]}
     said = texts(app)
     assert "This run: best at step 60, the last validation" in said
-    assert "Twin: best at step 60, +0.783 since; at the end validation is 0.500 above training" in said
+    assert (
+        "Twin: best at step 60, +0.783 nats since; at the end validation is 0.500 nats above training" in said
+    )
     assert "Training is what batches logged" not in said
 
 

@@ -167,6 +167,20 @@ def test_a_ten_bit_run_is_sound(tmp_path):
     assert check(tmp_path / "run") == []
 
 
+@pytest.mark.parametrize(("share", "found"), [(5e-4, False), (0.01, True)])
+def test_numbers_of_a_ten_bit_run_are_held_to_ten_bits(tmp_path, share, found):
+    """2^-10 is 0.00098: a bucket and a summary that are off by half of it may be rounding."""
+    with Recorder(tmp_path / "run", LAYERS, precision="10bit") as recorder:
+        record(recorder, range(300), np.random.default_rng(0))
+    for folder, name in (("layers", "variance_p50"), ("pyramid/16", "variance_max")):
+        rewrite(
+            block(tmp_path / "run", folder, 0),
+            lambda t, name=name: shifted(t, name, share * abs(float(t[name][17].as_py()))),
+        )
+    said = [finding.what for finding in check(tmp_path / "run") if finding.level == "error"]
+    assert [text.split(" ")[0] for text in said] == (["variance_p50", "variance_max"] if found else [])
+
+
 def notes(run):
     """Findings of a run that has no errors."""
     found = check(run)
