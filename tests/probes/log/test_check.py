@@ -13,7 +13,7 @@ import pytest
 from sound_run import LAYERS, record, write_sound
 
 from probes.__main__ import main
-from probes.log import columns
+from probes.log import columns, neuron_summary
 from probes.log.check import Finding, check
 from probes.log.segments import Segment
 from probes.recorder import Recorder
@@ -82,6 +82,16 @@ def manifest_with(run, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def rewrite_summary(run, change):
+    """The summary of the neurons changed, with what its footer says of the run."""
+    path = run / neuron_summary.FILE
+    kept = {key: value for key, value in pq.read_metadata(path).metadata.items() if b"neuron" in key}
+    table = change(pq.ParquetFile(path).read())
+    with pq.ParquetWriter(path, table.schema) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(kept)
+
+
 FAULTS = {
     "truncated file": (truncated, "no footer"),
     "flipped bytes": (flipped, "neurons/000000000256"),
@@ -145,6 +155,14 @@ FAULTS = {
     "manifest of other steps": (
         lambda run: manifest_with(run, steps={"count": 599, "first": 0, "last": 599}),
         "says steps",
+    ),
+    "truncated summary of the neurons": (
+        lambda run: (path := run / neuron_summary.FILE).write_bytes(path.read_bytes()[:-40]),
+        "neuron_summary.parquet",
+    ),
+    "summary of the neurons that differs": (
+        lambda run: rewrite_summary(run, lambda t: shifted(t, "kl_last", 0.01)),
+        "kl_last differs from the rows",
     ),
     "newer format": (lambda run: manifest_with(run, format="2.0"), "format 2.0"),
     "no manifest": (lambda run: (run / "run.json").unlink(), "no run.json"),
