@@ -292,6 +292,16 @@ def test_statistics_that_the_manifest_does_not_name(run):
     assert len(notes(run)) == 1
 
 
+@pytest.mark.parametrize("without", [0, 1])
+def test_statistics_that_the_manifest_names_and_no_file_has(run, without):
+    """More of them, or as many others."""
+    stated = json.loads((run / "run.json").read_text())["statistics"]
+    said = [*stated[without:], "beta"]
+    manifest_with(run, statistics=said)
+    [finding] = check(run)
+    assert finding == Finding("error", "run.json", f"says statistics {said}, the files hold {sorted(stated)}")
+
+
 @pytest.mark.parametrize(("amount", "passes"), [(1e-4, True), (2e-3, False)])
 def test_the_identity_of_the_kl_holds_to_float32(run, amount, passes):
     """Terms of about 1 to 5 nats: errors of 1e-4 of them are rounding, a hundred times more is not."""
