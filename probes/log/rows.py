@@ -204,7 +204,14 @@ def prediction_table(step: int, frame: pd.DataFrame, known: pa.Schema | None) ->
                 f"predictions: column `{field.name}` is {stored}, and was {before[field.name].type} before:"
                 " give it another name"
             )
-        table = table.set_column(index, pa.field(field.name, stored), table.column(index).cast(stored))
+        try:
+            values = table.column(index).cast(stored)
+        except pa.ArrowInvalid as error:  # unsigned, of 64 bits
+            raise ValueError(
+                f"predictions: column `{field.name}` holds integers beyond 2^53, which no float64 tells"
+                " apart; give them as text"
+            ) from error
+        table = table.set_column(index, pa.field(field.name, stored), values)
         before.setdefault(field.name, table.schema.field(index))
     steps = pa.array(np.full(table.num_rows, step))
     return table.add_column(0, SCHEMAS["predictions"].field("step"), steps), pa.schema(before.values())

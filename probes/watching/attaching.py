@@ -378,6 +378,8 @@ class Recording:
             return
         for changed, why in self._finder.look_again().items():
             self._sums.fail(changed, why)
+            if isinstance(self._buffer, RankedBuffer):
+                self._buffer.leave_out(changed, step)
         for name, value in scalars.items():
             self.scalar(step, name, value, split, epoch)
         if waits is not None and self._processes.ranks is not None and opening.is_open:

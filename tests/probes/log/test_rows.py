@@ -2,7 +2,10 @@
 holds.
 """
 
+import re
+
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -379,3 +382,110 @@ def test_a_class_or_index_beyond_all_limits_is_refused():
         )
         with pytest.raises(RunError, match=f"names class {number}, which the run does not have"):
             rows.check_keys(table, "classes", "file", [2])
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored"),
+    [
+        (pa.uint8(), pa.int64()),
+        (pa.uint32(), pa.int64()),
+        (pa.uint64(), pa.float64()),
+        (pa.int8(), pa.int8()),
+        (pa.int64(), pa.int64()),
+        (pa.float16(), pa.float16()),
+        (pa.float32(), pa.float32()),
+        (pa.bool_(), pa.bool_()),
+        (pa.string(), pa.string()),
+        (pa.large_string(), pa.string()),
+        (pa.dictionary(pa.int8(), pa.large_string()), pa.string()),
+        (pa.dictionary(pa.int8(), pa.int32()), pa.int32()),
+        (pa.null(), pa.float64()),
+    ],
+    ids=str,
+)
+def test_what_a_column_of_predictions_is_stored_as(kind, stored):
+    frame = pa.table({"x": pa.nulls(2, kind)}).to_pandas(types_mapper=pd.ArrowDtype)
+    table, known = rows.prediction_table(7, frame, None)
+    assert table["step"].to_pylist() == [7, 7]
+    assert table.schema.field("x").type == known.field("x").type == stored
+
+
+def test_unsigned_numbers_are_kept_as_far_as_float64_tells_them_apart():
+    table, _ = rows.prediction_table(0, pd.DataFrame({"x": np.array([2**53, 3], np.uint64)}), None)
+    assert table["x"].to_pylist() == [2.0**53, 3.0]
+    with pytest.raises(ValueError, match=r"predictions: column `x` holds integers beyond 2\^53, .* as text"):
+        rows.prediction_table(0, pd.DataFrame({"x": np.array([2**63, 3], np.uint64)}), None)
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.binary(), pa.timestamp("s"), pa.list_(pa.int8()), pa.decimal128(5)], ids=str
+)
+def test_what_predictions_do_not_hold_is_named(kind):
+    frame = pa.table({"x": pa.nulls(2, kind)}).to_pandas(types_mapper=pd.ArrowDtype)
+    with pytest.raises(
+        ValueError, match=f"column `x` is {re.escape(str(kind))}; numbers, texts and bools are stored"
+    ):
+        rows.prediction_table(0, frame, None)
+
+
+def test_columns_of_predictions_are_of_one_kind_throughout():
+    _, known = rows.prediction_table(0, pd.DataFrame({"a": [1], "b": [True], "c": ["x"], "d": [None]}), None)
+    assert known.names == ["a", "b", "c", "d"]
+    table, more = rows.prediction_table(1, pd.DataFrame({"a": [0.5], "c": [None], "e": [2]}), known)
+    assert more.names == ["a", "b", "c", "d", "e"]
+    assert more.field("a").type == pa.int64(), "as it was first"
+    assert table.schema.field("c").type == pa.string(), "nothing is of the kind that it was"
+    for wrong in ({"a": [True]}, {"a": ["1"]}, {"b": [1]}, {"c": [0.5]}, {"d": ["x"]}):
+        with pytest.raises(ValueError, match=rf"column `{next(iter(wrong))}` is \w+, and was \w+ before"):
+            rows.prediction_table(2, pd.DataFrame(wrong), known)
+
+
+def test_a_table_has_a_name_that_runs_have():
+    for name in ("neurons", "pyramid/16", "pyramid/256", "layers", *rows.SCHEMAS):
+        assert rows.known_table(name) == name
+        assert rows.lasting_columns(name).names[0] == "step"
+    assert rows.lasting_columns("neurons").names == ["step", "layer", "neuron", "regime", "settled"]
+    assert rows.lasting_columns("layers").names == [
+        "step",
+        "layer",
+        *(f"regime_{code}" for code in range(10)),
+    ]
+    for name in ("pyramid", "pyramid/17", "inputs/", ""):
+        with pytest.raises(
+            KeyError, match=f"a run has no table '{name}'; its tables are neurons, pyramid/16,"
+        ):
+            rows.known_table(name)
+
+
+@pytest.mark.parametrize(
+    ("schema", "wrong"),
+    [
+        ({"index": [0, 2**20 - 1]}, None),
+        ({"index": [2**20]}, "index 1048576"),
+        ({"index": [-1, 5]}, "index -1"),
+        ({"class": [2**20 - 1]}, None),
+        ({"class": [0, 2**20]}, "class 1048576"),
+        ({"input": [0, 2**31 - 1]}, None),
+        ({"input": [-1]}, "input -1"),
+        ({"t": [0]}, None),
+        ({"t": [3, -2]}, "t -2"),
+        ({"layer": [0, 1]}, None),
+        ({"layer": [0, 2]}, "layer 2"),
+        ({"input": [0.5]}, None),
+    ],
+)
+def test_each_key_has_its_range(schema, wrong):
+    table = pa.table(schema)
+    if wrong is None:
+        rows.check_keys(table, "predictions", "file", [2, 5])
+        return
+    with pytest.raises(RunError, match=f"file names {wrong}, which the run does not have"):
+        rows.check_keys(table, "predictions", "file", [2, 5])
+
+
+def test_tables_below_each_other_take_the_wider_type():
+    table = rows.join([pa.table({"a": [1], "b": ["x"]}), pa.table({"a": [0.5], "b": [None]})])
+    assert table.to_pydict() == {"a": [1.0, 0.5], "b": ["x", None]}
+    assert table.schema.field("a").type == pa.float64()
+    with pytest.raises(pa.ArrowException):
+        rows.join([pa.table({"a": [1]}), pa.table({"a": ["x"]})])
