@@ -43,7 +43,7 @@ class Rechecks:
     Attributes
     ----------
     changed
-        Name of a layer -> why its scale is no longer known.
+        Name of a layer -> why its scale is no longer known, since a step that has ended.
     """
 
     def __init__(self, model: nn.Module, listens: Callable[[], bool], skipped: Callable[[str], bool]) -> None:
@@ -77,6 +77,7 @@ class Rechecks:
         self.close()
         self._steps += 1
         new, self._new = self._new, {}
+        self.changed |= new
         if self._known and self._steps & (self._steps - 1) == 0:
             try:
                 self._look()
@@ -127,7 +128,6 @@ class Rechecks:
         if isinstance(now, Repeated) and _unlike(then, now):
             said = {"then": _said(then), "now": _said(now)}
             self._new |= dict.fromkeys(names, CHANGED.format(**said))
-            self.changed |= self._new
             del self._known[key]
 
 
