@@ -116,9 +116,9 @@ if curves is None:
     )
 else:
     figure, correlations, at = curves
-    title = (
-        f"**Autocorrelation** · of posterior means over consecutive positions, at step {at:,}, corrected for"
-        " the bias of a short sequence; shaded: what none would show by chance; ESS: how many independent"
-        " positions these are worth"
+    title = f"**Autocorrelation** · of posterior means over consecutive positions, at step {at:,}"
+    note = (
+        "Corrected for the bias of a short sequence. Shaded: what none would show by chance. ESS: how many"
+        " independent positions these are worth."
     )
-    cards.card(title, figure, "autocorrelation", correlations, of=context.entry.name)
+    cards.card(title, figure, "autocorrelation", correlations, of=context.entry.name, note=note)

@@ -29,7 +29,8 @@ if regimes:
     with st.container(gap="xsmall"):
         st.markdown("#### Regimes of a neuron")
         st.caption(
-            "The first rule that fires decides. The thresholds are parameters of `probes.regimes.classify`."
+            "Rules are asked from 1 on, and the first that fires decides. The thresholds are parameters of"
+            " `probes.regimes.classify`; K: latent dimensions of a neuron."
         )
     reference_entries.regime_table(regimes)
 if families := reference.families(search):

@@ -25,6 +25,7 @@ import { readTheme } from "./theme.js"
  * @property {number} low what share 0, or -1 if there are negative ones, stands for
  * @property {number} high what share 1 stands for
  * @property {boolean} signed
+ * @property {boolean} clipped some numbers lie beyond, in the strongest colour
  * @property {number} least pixels: width of a panel
  * @property {string} label the texts in words
  */
@@ -110,6 +111,17 @@ function drawPanel(panel, data, background, id) {
 }
 
 /**
+ * What the ends of the scale stand for, in words: where numbers lie beyond, so much or more.
+ * @param {Pick<Texts, "low" | "high" | "signed" | "clipped">} data
+ */
+export function scaleEnds({ low, high, signed, clipped }) {
+  return [
+    `${clipped && signed ? "≤ " : ""}${formatNumber(low)}`,
+    `${clipped ? "≥ " : ""}${formatNumber(high)}`,
+  ]
+}
+
+/**
  * @param {Texts} data
  * @param {Rgb} background
  */
@@ -120,12 +132,10 @@ function drawScale(data, background) {
     rgba(tokenColor(share, data.signed, background), 1),
   )
   bar.style.background = `linear-gradient(90deg, ${stops.join(", ")})`
-  row.append(
-    element("span", "", data.title),
-    element("span", "", formatNumber(data.low)),
-    bar,
-    element("span", "", formatNumber(data.high)),
-  )
+  const [low, high] = scaleEnds(data)
+  const range = element("span", "range")
+  range.append(element("span", "", low), bar, element("span", "", high))
+  row.append(element("span", "", data.title), range)
   return row
 }
 

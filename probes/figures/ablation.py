@@ -178,9 +178,11 @@ def ablation_predictors(predictors: pd.DataFrame, score: str, mode: str, layers:
     labels = [
         "regime (share of ranks' variance)" if name == "regime" else STATISTICS[name].label for name in names
     ]
+    ticks = [label.partition(" (")[0] for label in labels]  # a longer one has no room on a phone
     figure.update_xaxes(
-        title="statistic of the neuron", tickvals=np.arange(len(names)), ticktext=labels, showgrid=False
-    )
+        title="statistic of the neuron", tickvals=np.arange(len(names)), ticktext=ticks, showgrid=False,
+        autotickangles=[0, 35],
+    )  # fmt: skip
     figure.update_yaxes(title="rank correlation with the effect", range=[-1, 1])
     alt = (
         f"Spearman's correlation of {', '.join(labels)} with the change of {score_label(score)}, per layer,"

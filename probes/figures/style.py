@@ -100,6 +100,8 @@ def layout(height: int, alt: str) -> dict[str, Any]:
             "x": 1,
             "xanchor": "right",
             "font": {"size": 12},
+            "borderwidth": 4,  # not seen: it keeps the names of panels off the last line
+            "bordercolor": "rgba(0, 0, 0, 0)",
             "traceorder": "normal",  # else plotly turns it round where a band is filled
         },
         # Upright it leaves the legend free, which stands where plotly puts its buttons.

@@ -29,7 +29,8 @@ from probes.log.config import stated
 from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus
 from probes.spool import Spool
-from probes.storage import is_store, local_folder
+from probes.storage import is_store, local_folder, open_folder
+from probes.watching.callers import Receiver
 from probes.watching.family_pools import Summed
 from probes.watching.finding import Finder, Seen, WatchError
 from probes.watching.gathering import Unread
@@ -266,6 +267,7 @@ class Recording:
         )
         self._sums = StepSums(self._buffer)
         self._loop = InTheLoop(self._buffer, on_alert)
+        self._receiver = Receiver(model, self._observe)
         self._finder: Finder | None = None
         self._probes: ProbeRuns | None = None
         self._sequence: ProbeSequence | None = None
@@ -298,6 +300,9 @@ class Recording:
         self._finder = Finder(
             model, self._receive, parts, skip, dict(priors or {}), hooks, no_grad, several, self._due
         )
+        if begun and not hooks and not several:
+            layers = manifest.read(open_folder(self.folder))["layers"]
+            self._finder.expected = frozenset(layer["name"] for layer in layers)
         self._probes = ProbeRuns(model, self._finder, self._buffer)
         self._opening = Opening(
             model,
@@ -310,7 +315,7 @@ class Recording:
             alike,
             self._detach,
         )
-        RECEIVERS.append(self._observe)
+        RECEIVERS.append(self._receiver)
 
     def __repr__(self) -> str:
         """Where it records, and a line for each layer: what it was read from, as what, under which prior."""
@@ -383,6 +388,8 @@ class Recording:
             return
         for changed, why in self._finder.look_again().items():
             self._sums.fail(changed, why)
+            if isinstance(self._buffer, RankedBuffer):
+                self._buffer.leave_out(changed, step)
         for name, value in scalars.items():
             self.scalar(step, name, value, split, epoch)
         if waits is not None and self._processes.ranks is not None and opening.is_open:
@@ -698,8 +705,8 @@ class Recording:
     def _detach(self) -> None:
         if self._finder is not None:
             self._finder.detach()
-        if self._observe in RECEIVERS:
-            RECEIVERS.remove(self._observe)
+        if self._receiver in RECEIVERS:
+            RECEIVERS.remove(self._receiver)
 
     def _check_open(self) -> None:
         if self._closed:

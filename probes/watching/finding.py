@@ -63,6 +63,10 @@ class Finder:
     the order of the forward pass. Raises CompiledError for compiled modules, PartError for parts named by
     hand that are not there.
 
+    several: whether this is one of several processes, which may share layers.
+
+    expected: names of layers that are waited for, once some of them have come: those of a run that goes on,
+    of a model that is left alone, where a forward pass that broke off shows only some.
     several: whether this is one of several processes, which may share layers. is_due: whether the step that
     runs is recorded.
     """
@@ -97,6 +101,8 @@ class Finder:
         self._at: dict[str, list[PosteriorSource]] = {}  # layers by the path that they are read at
         self._uncalled: set[str] = set()  # paths of modules whose weights are read without a call
         self._resting = Resting()
+        self.expected: frozenset[str] = frozenset()
+        self._not_come: list[str] = []  # of these, in a step that had others
         self._gatherings: list[Gathering] = []  # of what is read once a step
         self._gathered: dict[str, tuple[Gathering, list[int]]] = {}  # by path, where one module puts it out
         self._reads_at_once = False
@@ -350,6 +356,8 @@ class Finder:
     @property
     def waits(self) -> str | None:
         """Why it is too early to settle: what could be a layer has not run yet; None: it is not."""
+        if self._not_come:
+            return f"layers of the run have not come: {', '.join(self._not_come)}"
         if not self._search.ran and not self._candidates.found:
             reasons = [f"its forward passes were {why}" for why in self.passed_over]
             return "; ".join(reasons) or "no forward pass yet"
@@ -376,10 +384,15 @@ class Finder:
         return self._calls.inside
 
     def end_step(self) -> None:
-        """No forward pass runs any more. Weights of modules that the network asks for samples, and never
-        calls, are read.
+        """No forward pass runs any more. Where some of the layers that are expected have not come, the step
+        is waited out. Weights of modules that the network asks for samples, and never calls, are read.
         """
         self._whole.break_off()
+        if self._layers is None and self.expected:
+            found = {name for name, _ in self._candidates.found}
+            self._not_come = sorted(self.expected - found) if found and found < self.expected else []
+            if self._not_come:
+                self._candidates.found.clear()  # a step of which there is a part is not recorded
         for gathering in self._gatherings:
             gathering.end_step()
         if self._layers is None and self._search.ran and self._passes.is_trained_on():

@@ -195,8 +195,32 @@ def test_densities_stand_at_the_cursor(open_page: Open, two: Path) -> None:
     assert "Filled: the average of the probe inputs' posteriors" in texts(stored)
 
 
+def test_densities_of_two_runs_say_which_step_is_whose(open_page: Open, two: Path) -> None:
+    """The second run ended before the cursor."""
+    app = open_page("neurons", two, run="one", pin="one:0:2,two:0:2", step="39")
+    assert "Mean posteriors at step 39 of one, 30 of two" in texts(app)
+    assert "Distribution at steps 1 and 39 of one, 30 of two" in texts(app)
+
+
+def test_the_energy_s_card_names_only_what_it_draws(open_page: Open, two: Path) -> None:
+    def title(app: AppTest) -> str:
+        return next(text for text in texts(app).splitlines() if "Mean energy" in text)
+
+    assert title(open_page("neurons", two, run="one", pin="one:0:2")).endswith("its band, interventions")
+    free = title(open_page("neurons", SAMPLE_RUNS, run="collapsed", pin="collapsed:0:3", to="40"))
+    assert free.startswith("**Mean energy**")
+    assert "band" not in free
+    assert "interventions" not in free
+
+
 def test_a_tab_that_is_not_open_does_not_run(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:2", detail="KL decomposition")
+    assert "KL = information + mismatch + past" in texts(app)
+    apart = open_page(
+        "neurons", SAMPLE_RUNS, run="collapsed", pin="collapsed:0:3", to="40", detail="KL decomposition"
+    )
+    assert "KL = information + mismatch" in texts(apart)
+    assert "+ past" not in texts(apart), "a prior that does not look back costs no past"
     assert len(figures(app)) == 3
     assert figures(app)[2]["layout"]["yaxis"]["title"]["text"] == "KL (nats)"
     wrong = open_page("neurons", two, run="one", detail="nonsense")

@@ -87,7 +87,9 @@ def test_a_line_s_end_moves_the_neuron_that_notices_it(open_page: Open, folder: 
     moved = table(app, "m at t")
     assert moved["neuron"].iloc[0] == f"1:{LINE_END}"
     kl = Run(folder / "text").sequence().query(f"layer == 0 and neuron == {LINE_END}")["kl"].to_numpy()
-    assert moved["KL less the neuron's own mean"].iloc[0] == pytest.approx(kl[end] - kl.mean(), abs=1e-5)
+    assert moved["KL less the neuron's own mean (nats)"].iloc[0] == pytest.approx(
+        kl[end] - kl.mean(), abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(("feature", "name"), [("line's end", f"1:{LINE_END}"), ("upper case", f"2:{UPPER}")])

@@ -30,9 +30,9 @@ MODULES = (
 
 
 def of_module(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Public functions and classes that a module defines."""
+    """Public functions and classes that a module defines, or a package exports of its own modules."""
     for name, value in vars(module).items():
-        own = getattr(value, "__module__", None) == module.__name__
+        own = f"{getattr(value, '__module__', None)}.".startswith(f"{module.__name__}.")
         if own and not name.startswith("_") and (inspect.isfunction(value) or inspect.isclass(value)):
             yield f"{module.__name__}.{name}", value
 

@@ -4,14 +4,14 @@ for tables.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from pages.shell.session import cache, pins
+from pages.shell.session import cache, pins, url
 from pages.shell.session.pins import Pinned
 from pages.shell.session.runs import RunContext
 from probes import regimes
@@ -293,9 +293,19 @@ def moments_table(names: Sequence[str], groups: Sequence[Sequence[Moment]]) -> p
     return pd.DataFrame(rows)
 
 
-def steps_of(moments: Sequence[Moment]) -> str:
-    """The recorded steps that moments are of."""
-    return " / ".join(f"{step:,}" for step in sorted({moment.step for moment in moments}))
+def steps_of(shown: Sequence[Pinned], moments: Sequence[Moment]) -> str:
+    """The recorded steps that moments of the shown neurons are of."""
+    return steps_in_words([(one.pin.run, moment.step) for one, moment in zip(shown, moments, strict=True)])
+
+
+def steps_in_words(steps: Iterable[tuple[str, int]]) -> str:
+    """Steps, each with its run; which run's each is, is said where there are several."""
+    runs: dict[int, list[str]] = {}
+    for run, step in steps:
+        runs[step] = list(dict.fromkeys([*runs.get(step, []), run]))
+    if len(runs) < 2:
+        return "".join(f"{step:,}" for step in runs)
+    return ", ".join(f"{step:,} of {url.plain(' and '.join(of))}" for step, of in runs.items())
 
 
 def moments_caption(groups: Sequence[Sequence[Moment]]) -> str:

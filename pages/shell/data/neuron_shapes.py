@@ -106,9 +106,10 @@ def _prior(track: replay_shapes.Shapes, z: np.ndarray) -> np.ndarray:
     return np.zeros(0) if not prior else densities.density(track.family.name, prior, z)
 
 
-def steps_of(shapes: Sequence[FamilyShape]) -> str:
-    """The steps that what is known of them is of; empty where nothing is."""
-    return " / ".join(f"{step:,}" for step in sorted({one.step for one in shapes if one.is_known}))
+def steps_of(shown: Sequence[Pinned], shapes: Sequence[FamilyShape]) -> str:
+    """The steps that what is known of the shown neurons is of; empty where nothing is."""
+    known = [(one.pin.run, shape.step) for one, shape in zip(shown, shapes, strict=True) if shape.is_known]
+    return neuron_series.steps_in_words(known)
 
 
 def caption(shown: Sequence[Pinned], drawn: Sequence[FamilyShape]) -> str:

@@ -77,24 +77,23 @@ def _draw(context: RunContext, prompt: pd.DataFrame, ways: pd.DataFrame, notes: 
 
 def _texts(given: list[str], parts: dict[int, pd.DataFrame]) -> None:
     entropy = np.concatenate([part["entropy"].to_numpy(float) for part in parts.values()])
-    _, high = data.shares(entropy, False)
+    colors = data.token_colors(entropy)
     panels = []
     for number, part in parts.items():
         values = part["entropy"].to_numpy(float)
-        shares = [None if not np.isfinite(v) else round(float(min(v / high, 1)), 3) for v in values]
         log_prob = part["log_prob"].to_numpy(float)
         tips = [f"entropy {v:.3g}, p {np.exp(p):.3g}" for v, p in zip(values, log_prob, strict=True)]
         panels.append(
             {
                 "head": f"draw {number + 1} · {-log_prob.mean():.3f} nats a position by its own predictions",
                 "tokens": given + part["text"].astype(str).tolist(),
-                "shares": [None] * len(given) + shares, "tips": ["given"] * len(given) + tips,
-                "given": len(given),
+                "shares": [None] * len(given) + data.shares(values, colors),
+                "tips": ["given"] * len(given) + tips, "given": len(given),
             }
         )  # fmt: skip
     texts = {
         "panels": panels, "chosen": None, "pickable": False,
         "title": "grey: the prompt; colour: entropy of the next symbol (nats)",
-        "low": 0, "high": high, "signed": False, "least": 290, "label": f"{len(panels)} continuations",
+        **colors, "least": 290, "label": f"{len(panels)} continuations",
     }  # fmt: skip
     canvases.tokens(texts, "continuations")

@@ -55,16 +55,16 @@ def show(result: store.Result, context: RunContext) -> None:
     if signal or data.positions(context).kind == "chords":
         return
     before = positions[max(0, t + 1 - PAST) : t + 1]
+    colors = data.token_colors(part["continuations"]["entropy"].to_numpy(float))
     panels = []
     for value, rows in part["continuations"].groupby("value"):
         made = rows.sort_values("t")
         entropy = made["entropy"].to_numpy(float)
-        shares, high = data.shares(entropy, False)
         panels.append(
             {
                 "head": f"held at {float(str(value)):+.1f} sd",
                 "tokens": before + made["text"].astype(str).tolist(),
-                "shares": [None] * len(before) + shares,
+                "shares": [None] * len(before) + data.shares(entropy, colors),
                 "tips": ["given"] * len(before) + [f"entropy {one:.3g}" for one in entropy],
                 "given": len(before),
             }
@@ -73,9 +73,8 @@ def show(result: store.Result, context: RunContext) -> None:
         return
     with st.container(border=True):
         st.markdown(f"**How it goes on** · {url.plain(name)} held at t {t}, the draws the same in all")
-        _, high = data.shares(part["continuations"]["entropy"].to_numpy(float), False)
         texts = {
             "panels": panels, "chosen": None, "pickable": False, "title": "entropy of the next symbol (nats)",
-            "low": 0, "high": high, "signed": False, "least": 290, "label": f"{len(panels)} continuations",
+            **colors, "least": 290, "label": f"{len(panels)} continuations",
         }  # fmt: skip
         canvases.tokens(texts, "held_continuations")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -105,7 +106,7 @@ def on_one_axis(shown: Shown, step: int) -> None:
     figure = densities_on_one_axis(names, moments, shown.colors, shown.dashed)
     with st.container(border=True, height="stretch"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            at = neuron_series.steps_of(moments)
+            at = neuron_series.steps_of(shown.all, moments)
             st.markdown(f"**Mean posteriors at step {at}**", width="stretch")
             downloads.menu(
                 figure, partial(neuron_series.moments_table, names, [moments]), "neurons densities"
@@ -126,7 +127,7 @@ def _on_own_axes(shown: Shown, step: int) -> None:
         (shapes,) = neuron_shapes.shapes(neurons, step)
         figure = family_axes(named, shapes, colors, dashes)
         with st.container(horizontal=True, vertical_alignment="center"):
-            at = neuron_shapes.steps_of(shapes)
+            at = neuron_shapes.steps_of(neurons, shapes)
             st.markdown(f"**Distributions{f' at step {at}' if at else ''}**", width="stretch")
             downloads.menu(figure, partial(neuron_shapes.table, named, [shapes]), "neurons densities")
         cards.show(figure, "densities")
@@ -157,13 +158,21 @@ def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
         title = f"**Usage over steps** · share of picks{note}"
         draw(title, statistic_panels(codes, "usage", step=cursor, axis=scale), "usages", ("usage",))
     if moving := [one for one in series if one.has("mu2")]:
-        title = f"**Mean energy** · its band, interventions{note}"
+        title = f"**Mean energy**{_beside_energy(moving)}{note}"
         draw(title, energy(moving, step=cursor, axis=scale), "energy", ("mu2", "band_low", "band_high"))
     if slow := [one for one in series if one.has("persistence")]:
         title = f"**Persistence** · against the prior's and the input's own{note}"
         slopes = ("persistence", "persistence_low", "persistence_high", "phi", "input_persistence")
         draw(title, persistence_over_steps(slow, step=cursor, axis=scale), "persistence", slopes)
     _two_steps(shown, series, step)
+
+
+def _beside_energy(series: Sequence[NeuronSeries]) -> str:
+    """What is drawn beside the energy of these neurons."""
+    banded = any(np.isfinite(one.values("band_low")).any() for one in series)
+    acted = any(len(one.events) for one in series)
+    parts = [word for word, there in (("its band", banded), ("interventions", acted)) if there]
+    return f" · {', '.join(parts)}" if parts else ""
 
 
 def _composed(one: NeuronSeries) -> bool:
@@ -184,7 +193,9 @@ def decomposition(drawn: Drawn, view: step_axis.View, step: int) -> None:
         st.caption("KL was not recorded of these neurons.")
         return
     known = {name for one in series for name in parts(one)}
-    told = "KL = information + mismatch (+ past)" if "mismatch" in known else "its parts are not known"
+    past = any(parts(one)["past"].any() for one in series if "past" in parts(one))
+    told = f"KL = information + mismatch{' + past' if past else ''}"
+    told = told if "mismatch" in known else "its parts are not known"
     told = "KL and, of it, information" if known == {"information"} else told
     title = f"**KL decomposition** · {told}{note}"
     figure = kl_parts(series, step=view.cursor(step), axis=view.scale)
@@ -236,13 +247,13 @@ def _two_steps(shown: Shown, series: Sequence[NeuronSeries], step: int) -> None:
                 before, after = neuron_series.moments(neurons, earlier, step)
                 figure = densities(names, before, after, colors)
                 rows = partial(neuron_series.moments_table, names, [before, after])
-                ends = [neuron_series.steps_of(group) for group in (before, after)]
+                ends = [neuron_series.steps_of(neurons, group) for group in (before, after)]
                 caption = neuron_series.moments_caption([before, after])
             else:
                 first, last = neuron_shapes.shapes(neurons, earlier, step)
                 figure = family_panels(names, first, last, colors)
                 rows = partial(neuron_shapes.table, names, [first, last])
-                ends = [neuron_shapes.steps_of(group) for group in (first, last)]
+                ends = [neuron_shapes.steps_of(neurons, group) for group in (first, last)]
                 caption = neuron_shapes.caption(neurons, last)
             downloads.menu(figure, rows, "neurons at two steps")
         at = list(dict.fromkeys(end for end in ends if end))  # nothing was stored of draws at some steps

@@ -147,7 +147,7 @@ def _column(key: str, values: pd.Series) -> Any:
     if key == "tags":
         return column.ListColumn("tags", width=90)
     if key == "created":
-        return column.DatetimeColumn("begun", format="D MMM", width=62, help="Day it began (UTC)")
+        return column.DatetimeColumn("begun", format="D MMM HH:mm", width=98, help="When it began (UTC)")
     if key in LINES:
         return column.LineChartColumn(title(key), width=78, **LINES[key])
     if key.startswith(runs_catalog.SETTING):

@@ -55,15 +55,15 @@ def signal(context: RunContext, length: int, t: int, table: pd.DataFrame) -> Non
 
 
 def _text(labels: list[str], t: int, values: np.ndarray, what: str, signed: bool) -> None:
-    shares, high = data.shares(values, signed)
+    colors = data.token_colors(values, signed)
     tips = [
         f"t {place} “{data.sign(label)}”" + (f" · {what} {value:.3g}" if np.isfinite(value) else "")
         for place, (label, value) in enumerate(zip(labels, values.tolist(), strict=True))
     ]
-    panel = {"head": "", "tokens": labels, "shares": shares, "tips": tips, "given": 0}
+    panel = {"head": "", "tokens": labels, "shares": data.shares(values, colors), "tips": tips, "given": 0}
     texts = {
-        "panels": [panel], "chosen": t, "pickable": True, "title": what, "low": -high if signed else 0,
-        "high": high, "signed": signed, "least": 300, "label": f"Probe sequence of {len(labels)} positions",
+        "panels": [panel], "chosen": t, "pickable": True, "title": what, **colors, "least": 300,
+        "label": f"Probe sequence of {len(labels)} positions",
     }  # fmt: skip
     canvases.tokens(texts, _TEXT, _token)
 

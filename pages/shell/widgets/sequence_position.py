@@ -53,7 +53,7 @@ def predicted(context: RunContext, labels: list[str], t: int, table: pd.DataFram
         cards.show(figure, "next_symbol")
 
 
-def moved(context: RunContext, found: dict[int, data.Path], t: int, quantity: str) -> None:
+def moved(context: RunContext, found: dict[int, data.LayerPath], t: int, quantity: str) -> None:
     """The neurons of all layers that moved most at position t; a ticked row is the neuron that is looked
     at.
     """
@@ -65,7 +65,11 @@ def moved(context: RunContext, found: dict[int, data.Path], t: int, quantity: st
             return
     shown = rows.head(data.RANKED)
     entry = data.QUANTITIES[quantity]
-    head = entry.label if quantity in ("kl", "change") else f"change of {entry.label.lower()}"
+    head = (
+        entry.title
+        if quantity in ("kl", "change")
+        else f"change of {entry.title[0].lower()}{entry.title[1:]}"
+    )
     classes = [path.shares is not None for path in found.values() if path.has(quantity)]
     held = "class" if all(classes) else "m or class" if any(classes) else "m"
     held = "picked" if quantity == "picked" else held

@@ -167,6 +167,12 @@ function drawPanel(panel, data, background, id) {
   });
   return text;
 }
+function scaleEnds({ low, high, signed, clipped }) {
+  return [
+    `${clipped && signed ? "≤ " : ""}${formatNumber(low)}`,
+    `${clipped ? "≥ " : ""}${formatNumber(high)}`
+  ];
+}
 function drawScale(data, background) {
   const row = element("div", "scale");
   const bar = document.createElement("i");
@@ -174,12 +180,10 @@ function drawScale(data, background) {
     (share) => rgba(tokenColor(share, data.signed, background), 1)
   );
   bar.style.background = `linear-gradient(90deg, ${stops.join(", ")})`;
-  row.append(
-    element("span", "", data.title),
-    element("span", "", formatNumber(data.low)),
-    bar,
-    element("span", "", formatNumber(data.high))
-  );
+  const [low, high] = scaleEnds(data);
+  const range = element("span", "range");
+  range.append(element("span", "", low), bar, element("span", "", high));
+  row.append(element("span", "", data.title), range);
   return row;
 }
 function makePickable(text, data, id, trigger) {
@@ -238,6 +242,7 @@ function showTokens({ data, parentElement, setTriggerValue }) {
 export {
   showTokens as default,
   inkOn,
+  scaleEnds,
   tokenColor,
   tokenSign
 };

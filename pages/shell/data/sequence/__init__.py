@@ -14,7 +14,7 @@ from pages.shell.data.sequence.associations import (
 from pages.shell.data.sequence.beliefs import (
     QUANTITIES,
     RANKED,
-    Path,
+    LayerPath,
     first_neuron,
     memories,
     moved,
@@ -26,7 +26,7 @@ from pages.shell.data.sequence.beliefs import (
     stored_step,
     total_kl,
 )
-from pages.shell.data.sequence.contents import features, labels, marks, positions, shares, sign
+from pages.shell.data.sequence.contents import features, labels, marks, positions, shares, sign, token_colors
 from pages.shell.data.sequence.neuron_map import SORTS, map_payload
 from pages.shell.data.sequence.numbers import card_numbers, test_numbers
 from pages.shell.data.sequence.surprise import (
@@ -41,7 +41,7 @@ from pages.shell.data.sequence.surprise import (
 
 __all__ = [
     "Followed",
-    "Path",
+    "LayerPath",
     "QUANTITIES",
     "RANKED",
     "SIGNIFICANT",
@@ -76,5 +76,6 @@ __all__ = [
     "surprise_correlation",
     "telling_feature",
     "test_numbers",
+    "token_colors",
     "total_kl",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -47,14 +48,20 @@ def marks(found: Mapping[str, np.ndarray], feature: str) -> np.ndarray:
     return values == 1 if set(np.unique(values)) == {0.0, 1.0} else np.zeros(len(values), bool)
 
 
-def shares(values: np.ndarray, signed: bool) -> tuple[list[float | None], float]:
-    """Values of tokens as shares of the strongest colour, and what 1 stands for: so many per cent of the
-    values lie within.
+def token_colors(values: np.ndarray, signed: bool = False) -> dict[str, Any]:
+    """The scale of colours behind tokens, as their canvas draws it: `high` gets the strongest one, within
+    which EMPHASIS per cent of the values lie; whether any lie beyond is said by `clipped`.
     """
     finite = np.abs(values[np.isfinite(values)])
     high = float(np.percentile(finite, EMPHASIS)) if finite.size else 1.0
     high = high if high > 0 else 1.0
-    low = -1 if signed else 0
-    return [
-        round(float(np.clip(value / high, low, 1)), 3) if np.isfinite(value) else None for value in values
-    ], high
+    clipped = bool((finite > high).any())
+    return {"low": -high if signed else 0.0, "high": high, "signed": signed, "clipped": clipped}
+
+
+def shares(values: np.ndarray, colors: dict[str, Any]) -> list[float | None]:
+    """Values of tokens as shares of the strongest colour of a scale of `token_colors`; None where there is
+    none.
+    """
+    parts = np.clip(values / colors["high"], -1 if colors["signed"] else 0, 1)
+    return [round(part, 3) if np.isfinite(part) else None for part in parts.tolist()]
