@@ -7,7 +7,6 @@ from __future__ import annotations
 import ast
 import gc
 import os
-from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,30 +21,38 @@ TRAINING = ("torch", "vdn", "examples")
 """Packages that need torch, or are it."""
 
 
-@cache
 def needs_torch(path: Path) -> bool:
     """Whether a file imports torch at its top: itself, or by a module of `probes` or of the tests."""
-    return any(
-        name.partition(".")[0] in TRAINING or any(needs_torch(module) for module in files(name))
-        for name in imported(path)
-    )
+    seen: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        one = waiting.pop()
+        if one not in seen:
+            seen.add(one)
+            names = imported(one)
+            if any(name.partition(".")[0] in TRAINING for name in names):
+                return True
+            waiting += [file for name in names for file in files(name)]
+    return False
 
 
-def imported(path: Path) -> Iterator[str]:
+@cache
+def imported(path: Path) -> list[str]:
+    found: list[str] = []
     for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield str(node.module)
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
 
 
 @cache
 def files(module: str) -> list[Path]:
     """Where a module of `probes`, or one that several tests share, lies."""
     if module.partition(".")[0] == "probes":
-        path = HERE.parent.joinpath(*module.split(".")).with_suffix(".py")
-        return [path] if path.is_file() else []
+        path = HERE.parent.joinpath(*module.split("."))
+        return [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
     return list(HERE.rglob(f"{module}.py"))
 
 

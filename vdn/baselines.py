@@ -11,7 +11,7 @@ from torch import Tensor
 
 from probes.schema import COVERAGE_LEVELS
 from vdn.answers import nested
-from vdn.data import ForecastTask, RowTask, Split, Task, chunks
+from vdn.data import ForecastTask, RowTask, Split, Task, index_batches
 from vdn.scores import brier, coverage, energy_score, gaussian_crps, gaussian_nll, trajectories
 from vdn.sequence_data import SequenceTask
 from vdn.sequence_scores import sequence_baselines
@@ -42,12 +42,12 @@ def baselines(task: Task, split: Split) -> dict[str, dict[str, Any]]:
     result = {}
     for name, forecast in (("last_value", _last_value), ("seasonal_naive", _seasonal)):
         scale = torch.zeros(task.horizon, dtype=torch.float64)
-        for index in chunks(task, "train", 1):
+        for index in index_batches(task, "train", 1):
             batch = task.batch("train", index)
             scale += (batch.y - forecast(batch.x, task)).double().square().sum(0)
         scale = (scale / task.count("train")).sqrt().float()
         sums: dict[str, float] = defaultdict(float)
-        for index in chunks(task, split, 1):
+        for index in index_batches(task, split, 1):
             batch = task.batch(split, index)
             for key, value in _single_scores(batch.y, forecast(batch.x, task), scale).items():
                 sums[key] += value * len(index)

@@ -393,8 +393,8 @@ def _spoken(known: Mapping[str, Any]) -> str:
     return f"{size}, sha256 {known['sha256'][:12]}"
 
 
-def chunks(task: Task, split: Split, draws: int, limit: int | None = None) -> Iterator[Tensor]:
-    """Example numbers of a split in chunks that fit into memory.
+def index_batches(task: Task, split: Split, draws: int, limit: int | None = None) -> Iterator[Tensor]:
+    """Example numbers of a split in batches that fit into memory.
 
     Parameters
     ----------

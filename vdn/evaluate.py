@@ -21,7 +21,7 @@ from vdn import ranks
 from vdn.answers import Answers, Counted, OriginScores, averages, calibration_scores, number_scores
 from vdn.baselines import baselines
 from vdn.config import Config, ConfigError, from_dict
-from vdn.data import Batch, ForecastTask, RowTask, Split, Task, chunks, say_what_was_read
+from vdn.data import Batch, ForecastTask, RowTask, Split, Task, index_batches, say_what_was_read
 from vdn.differences import origin_frame, twin_differences
 from vdn.network import Output, VariationalNetwork
 from vdn.objective import class_nll
@@ -91,7 +91,7 @@ def scores(
     targets: list[Tensor] = []
     seen = 0
     found: list[Answers] = []
-    for index in chunks(task, split, draws, limit):
+    for index in index_batches(task, split, draws, limit):
         batch = task.batch(split, index.to(device))
         output = ranks.run(network, batch.x, draws, noise=network.draw_noise(len(index), draws, generator))
         part = (

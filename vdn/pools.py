@@ -11,7 +11,7 @@ from probes.moments import Moments
 from probes.regimes import classify
 from probes.schema import LIVING_REGIMES
 from vdn import ranks
-from vdn.data import Batch, ForecastTask, Split, Task, chunks
+from vdn.data import Batch, ForecastTask, Split, Task, index_batches
 from vdn.network import VariationalNetwork
 from vdn.neuron import SIGMA_MAX, SIGMA_MIN, Posterior
 from vdn.sequence_data import SequenceTask
@@ -131,7 +131,7 @@ def pooled_statistics(network: Network, task: Task, split: Split, seed: int) -> 
     device = network.neuron_layers[0].mean.weight.device
     generator = torch.Generator(device).manual_seed(seed)
     pools: list[Moments] = []
-    for index in chunks(task, split, 2):
+    for index in index_batches(task, split, 2):
         batch = task.batch(split, index.to(device), task.pairs)
         noise = network.draw_noise(len(batch.x), 1, generator)
         output = ranks.run(network, batch.x, 1, task.pairs, noise)

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from probes.errors import RunError, first_line, writing
@@ -19,10 +18,8 @@ from probes.extras import named
 from probes.fleet import run_files
 from probes.fleet.copies import Copies
 from probes.fleet.run_columns import free_name, runs_table
-from probes.log import neuron_summary
+from probes.fleet.tables import Tables, quoted
 from probes.log.catalog import catalog_rows, run_name
-from probes.log.rows import lasting_columns
-from probes.schema import LIVING_REGIMES, REGIMES, UNKNOWN
 from probes.storage import is_store, open_folder, without_secrets
 from probes.storage.local import write_atomic
 
@@ -31,7 +28,6 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 4
 """How often a question is asked: files of a live run may be compacted away, damaged ones are left out."""
-_LIVING = f"case when regime <> {UNKNOWN} then regime in ({', '.join(map(str, LIVING_REGIMES))}) end"
 TABLES = ("runs", "neurons", "layers", "scalars", "history")
 
 
@@ -140,8 +136,7 @@ class Fleet:
         with named("probes.fleet"):
             import duckdb
 
-        self._duckdb, self._most_computed = duckdb, most_computed
-        self.without_summary: list[str] = []
+        self._duckdb = duckdb
         self._lock = threading.RLock()
         self.left_out = {name: str(row["error"]) for name, row in rows.items() if row["error"]}
         self._rows = {name: dict(row) for name, row in rows.items() if not row["error"]}
@@ -152,14 +147,13 @@ class Fleet:
         }
         self._connection = _connect(duckdb, self._folders(), threads, memory_limit)
         self._runs, self.settings, self.scores = runs_table(self._rows)
-        self._put("runs", self._runs)
-        self._made = {"runs"}
-        self._makers: dict[str, Callable[[], None]] = {
-            "neurons": self._make_neurons,
-            "layers": self._make_layers,
-            "scalars": lambda: self._make_view("scalars", "scalars"),
-            "history": lambda: self._make_view("history", "neurons"),
-        }
+        self._tables = Tables(self._connection, self._rows, self._files, most_computed)
+        self._tables.put("runs", self._runs)
+
+    @property
+    def without_summary(self) -> list[str]:
+        """Runs of which `neurons` has no rows; known once the table was asked for."""
+        return self._tables.without_summary
 
     def _folders(self) -> list[str]:
         """What the database may read: the folders in which the runs of this machine lie, and the copies."""
@@ -273,12 +267,12 @@ class Fleet:
                 lambda temporary: self._ask(
                     query,
                     lambda: self._connection.execute(
-                        f"copy ({query}) to {_quoted(str(temporary))} (format parquet, compression zstd)"
+                        f"copy ({query}) to {quoted(str(temporary))} (format parquet, compression zstd)"
                     ).fetchall(),
                 ),
             )
         counted = self._connection.sql(
-            f"select count(*) from read_parquet({_quoted(run_files.literal(str(path)))})"
+            f"select count(*) from read_parquet({quoted(run_files.literal(str(path)))})"
         )
         return int(counted.fetchall()[0][0])
 
@@ -316,10 +310,7 @@ class Fleet:
             wanted = [name for name in TABLES if re.search(rf"\b{name}\b", query, re.IGNORECASE)]
             for attempt in range(ATTEMPTS):
                 try:
-                    for name in wanted:
-                        if name not in self._made:
-                            self._makers[name]()
-                            self._made.add(name)
+                    self._tables.make(wanted)
                     return ask()
                 except self._duckdb.Error as error:
                     if attempt == ATTEMPTS - 1 or not self._repaired(wanted, error):
@@ -345,137 +336,8 @@ class Fleet:
             return False
         read = {run_files.OF.get(name) for name in wanted} - {None}
         changed = [self._files[str(name)].look(thorough=not isinstance(error, mistaken)) for name in read]
-        self._made -= {name for name in wanted if name != "runs"}
+        self._tables.forget(wanted)
         return any(changed)
-
-    # ---- tables
-
-    def _put(self, name: str, table: pa.Table) -> None:
-        """A table that lies in the database."""
-        self._connection.register("_given", table)
-        self._connection.execute(f"create or replace table {name} as select * from _given")
-        self._connection.unregister("_given")
-
-    def _put_mapping(self, name: str, paths: list[str], runs: list[str]) -> None:
-        """Which run a file is of."""
-        self._put(
-            name, pa.table({"filename": pa.array(paths, pa.string()), "run": pa.array(runs, pa.string())})
-        )
-
-    def _put_files(self, table: str) -> str:
-        """SQL of all rows of the files of a table, with `run`; the mapping of files to runs is put beside."""
-        found = self._files[table].found()
-        names = [run for run, files in found.items() for _ in files]
-        paths = [path for files in found.values() for path in files]
-        self._put_mapping(f"_files_{table}", paths, names)
-        return _parquet(paths)
-
-    def _make_view(self, name: str, table: str) -> None:
-        paths = self._put_files(table)
-        if not paths:
-            empty = {"run": pa.string()} | {field.name: field.type for field in lasting_columns(table)}
-            self._put_empty(name, pa.schema(list(empty.items())))
-            return
-        self._view(
-            name,
-            f"select f.run, t.* exclude (filename) from {paths} t join _files_{table} f using (filename)",
-        )
-
-    def _make_layers(self) -> None:
-        """Rows of `layers/` with the layer's name, its neurons, and the share of those that live."""
-        paths = self._put_files("layers")
-        schema = self._put_described_layers()
-        if not paths:
-            more = [("step", pa.int64()), ("living_share", pa.float64())]
-            self._put_empty("layers", pa.schema([*schema, *more]))
-            return
-        there = set(self._connection.sql(f"select * from {paths} limit 0").columns)
-        counts = [
-            "coalesce({})".format(
-                ", ".join([*(name for name in (f"settled_{code}", f"regime_{code}") if name in there), "0"])
-            )
-            for code in LIVING_REGIMES
-        ]
-        unknown = ", ".join(
-            [*(name for name in (f"settled_{UNKNOWN}", f"regime_{UNKNOWN}") if name in there), "0"]
-        )
-        known = f"l.n_neurons - coalesce({unknown})"
-        told = f"case when {known} > coalesce({unknown}) then {known} end"  # as `living_share_of_counts`
-        self._view(
-            "layers",
-            f"select f.run, t.layer, t.step, l.layer_name, l.n_neurons, l.family,"
-            f" ({' + '.join(counts)}) / ({told})"
-            f" as living_share, t.* exclude (filename, layer, step) from {paths} t"
-            " join _files_layers f using (filename) join _layers l on l.run = f.run and l.layer = t.layer",
-        )  # fmt: skip
-
-    def _put_described_layers(self) -> pa.Schema:
-        """One row a layer of a run, as its manifest describes it."""
-        schema = pa.schema(
-            [
-                ("run", pa.string()),
-                ("layer", pa.int16()),
-                ("layer_name", pa.string()),
-                ("n_neurons", pa.int32()),
-                ("family", pa.string()),
-            ]
-        )
-        layers = [
-            (run, index, *described)
-            for run, row in self._rows.items()
-            for index, described in enumerate(
-                zip(row["layer_names"], row["layer_neurons"], row["layer_families"], strict=True)
-            )
-        ]
-        rows = [dict(zip(schema.names, row, strict=True)) for row in layers]
-        self._put("_layers", pa.Table.from_pylist(rows, schema))
-        return schema
-
-    def _make_neurons(self) -> None:
-        """The summaries that lie with the runs, and those that have to be computed."""
-        files = self._files["neuron_summary"]
-        current = files.current_summaries(self._connection)
-        self._put_mapping("_files_neuron_summary", [path for path, _ in current.values()], list(current))
-        self._put_described_layers()
-        missing = [name for name, row in self._rows.items() if name not in current and row["steps"]]
-        self.without_summary = missing[self._most_computed :] if self._most_computed is not None else []
-        computed = files.computed_summaries([name for name in missing if name not in self.without_summary])
-        self._put("_computed", computed)
-        codes = ", ".join(f"when {regime.code} then '{regime.name}'" for regime in REGIMES).replace(",", "")
-        shown = [
-            name for name in neuron_summary.SCHEMA.names if name not in ("run", "layer", "neuron", "regime")
-        ]
-        columns = (
-            f"layer, neuron, regime, case regime {codes} end as regime_name, {_LIVING} as living,"
-            f" {', '.join(shown)}"
-        )
-        parts = [f"select run, {columns}, {_more(neuron_summary.MORE)} from _computed"]
-        for there in dict.fromkeys(more for _, more in current.values()):
-            paths = _parquet([path for path, more in current.values() if more == there], same=True)
-            parts.append(
-                f"select f.run, {columns}, {_more(there)} from (select * exclude (run) from {paths}) t"
-                " join _files_neuron_summary f using (filename)"
-            )
-        every = " union all ".join(parts)
-        families = {family for row in self._rows.values() for family in row["layer_families"]}
-        if len(families) > 1:
-            self._view(
-                "neurons",
-                f"select t.run, layer, l.family, t.* exclude (run, layer) from ({every}) t"
-                " join _layers l using (run, layer)",
-            )
-        else:
-            family = _quoted(*families) if families else "''"
-            self._view(
-                "neurons", f"select run, layer, {family} as family, * exclude (run, layer) from ({every})"
-            )
-
-    def _put_empty(self, name: str, schema: pa.Schema) -> None:
-        self._put(f"_{name}", schema.empty_table())
-        self._view(name, f"select * from _{name}")
-
-    def _view(self, name: str, query: str) -> None:
-        self._connection.execute(f"create or replace view {name} as {query}")
 
 
 def _connect(
@@ -495,36 +357,14 @@ def _connect(
     connection.execute("set parquet_metadata_cache = true")
     connection.execute("set enable_external_file_cache = false")
     connection.execute("set disable_parquet_prefetching = true")
-    connection.execute(f"set allowed_directories = [{', '.join(map(_quoted, folders))}]")
+    connection.execute(f"set allowed_directories = [{', '.join(map(quoted, folders))}]")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
     return connection
 
 
-def _parquet(paths: Sequence[str], same: bool = False) -> str:
-    """SQL of the rows of some files; "" of none. same: all have the same columns."""
-    if not paths:
-        return ""
-    united = "" if same else ", union_by_name = true"
-    files = ", ".join(_quoted(run_files.literal(path)) for path in paths)
-    return f"read_parquet([{files}], filename = true, hive_partitioning = false{united})"
-
-
-def _more(there: Sequence[str]) -> str:
-    """SQL of the columns of `neuron_summary.MORE`, null where a summary has none."""
-    return ", ".join(
-        name if one in there else f"null::float as {name}"
-        for one in neuron_summary.MORE
-        for name in neuron_summary.kept(one)
-    )
-
-
 def _name(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _words(error: Exception) -> str:

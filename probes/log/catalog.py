@@ -215,5 +215,5 @@ def row_of(path: str, data: dict[str, Any], notes: Notes) -> dict[str, Any]:
         "layer_neurons": [layer["neurons"] for layer in data["layers"]],
         "layer_families": [family_of(layer).name for layer in data["layers"]],
         "extent": neuron_summary.state_of(data),
-        "_manifest": {key: data.get(key) for key in ("status", "heartbeat", "mirror_seconds")},
+        "_manifest": {key: data[key] for key in ("status", "heartbeat", "mirror_seconds") if key in data},
     }

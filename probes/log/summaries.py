@@ -37,7 +37,7 @@ def summary_over_neurons(values: np.ndarray) -> dict[str, np.ndarray]:
     rows = np.arange(ordered.shape[0])
     some = count > 0
     with np.errstate(over="ignore", invalid="ignore"):
-        result = {"mean": np.where(some, total / np.maximum(count, 1), np.nan).astype(np.float32)}
+        result = {"mean": (total / count).astype(np.float32)}
         for kind, quantile in QUANTILES.items():
             position = quantile * np.maximum(count - 1, 0)
             low = position.astype(np.int64)

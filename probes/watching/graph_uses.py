@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
 
-from probes.watching.after_head import NODES, SAME
-from probes.watching.evidence import MIXING, NOTE
-
-Key = tuple[str, int]
-"""Name and rank of a candidate."""
+from probes.watching.evidence import MIXING, NOTE, CandidateKey
+from probes.watching.graph_nodes import NODES, SAME, axis_of, kind_of
 
 OF_CLASSES = ("Softmax", "LogSoftmax", "Logsumexp")
 """What logits of classes go through."""
@@ -24,7 +21,7 @@ BETWEEN = (*SAME, "Add", "Sub", "Mul", "Div", "Clamp", "Where")
 DEEPEST = 8  # nodes between an output and the parameters of the layer that made it
 
 
-def uses_of_candidates(tensors: Iterable[Tensor]) -> dict[Key, set[str]]:
+def uses_of_candidates(tensors: Iterable[Tensor]) -> dict[CandidateKey, set[str]]:
     """Candidates (`evidence.note`) -> the kinds of nodes that their tensors go through, the first on each way
     that is none of `BETWEEN`.
     """
@@ -34,7 +31,7 @@ def uses_of_candidates(tensors: Iterable[Tensor]) -> dict[Key, set[str]]:
         users.setdefault(below, []).append(node)
         if NOTE in below.metadata and below not in noted:
             noted.append(below)
-    found: dict[Key, set[str]] = {}
+    found: dict[CandidateKey, set[str]] = {}
     for start in noted:
         kinds, waiting, seen = set(), [start], {start}
         while waiting:
@@ -51,16 +48,13 @@ def uses_of_candidates(tensors: Iterable[Tensor]) -> dict[Key, set[str]]:
 
 def _axis_of(node: Any) -> str:
     """Of a softmax along another axis than the last one by its number, "@axis"."""
-    axis = getattr(node, "_saved_dim", -1) if kind_of(node) in OF_CLASSES else -1
-    if not isinstance(axis, int):
-        return ""
-    axis = axis - 2**64 if axis >= 2**63 else axis  # autograd stores negative ones as unsigned numbers
-    return "" if axis == -1 else f"@{axis}"
+    axis = axis_of(node) if kind_of(node) in OF_CLASSES else None
+    return "" if axis in (None, -1) else f"@{axis}"
 
 
-def summed(tensors: Iterable[Tensor]) -> set[Key]:
+def summed(tensors: Iterable[Tensor]) -> set[CandidateKey]:
     """Candidates whose means something is added to, as noise is to what is sampled with."""
-    found: set[Key] = set()
+    found: set[CandidateKey] = set()
     for node, below in _edges(tensors):
         if kind_of(node) in ADDING:
             while NOTE not in below.metadata and kind_of(below) in SAME and below.next_functions[0][0]:
@@ -84,6 +78,39 @@ def halved(tensors: Iterable[Tensor], parameters: Collection[int]) -> set[int]:
     return found
 
 
+def scaled_by(tensors: Iterable[Tensor], parameters: Collection[int]) -> dict[int, str]:
+    """Of parameters, by `id`, what those are by their use that a softplus is taken of, or that a product is
+    made with the exponential of: "rho", "log_sigma".
+    """
+    users: dict[Any, list[Any]] = {}
+    for node, below in _edges(tensors):
+        users.setdefault(below, []).append(node)
+    found: dict[int, str] = {}
+    for below in users:
+        own = id(getattr(below, "variable", None))
+        if own not in parameters:
+            continue
+        used = _used_by(users, below)
+        behind = [{kind_of(node) for node in _used_by(users, one)} for one in used if kind_of(one) == "Exp"]
+        if any(kind_of(node) == "Softplus" for node in used):
+            found[own] = "rho"
+        elif any(
+            kinds & {"Mul", "Addcmul", "Normal", "Pow"} and not kinds & {"Add", "Log1P"} for kinds in behind
+        ):
+            found[own] = "log_sigma"
+    return found
+
+
+def _used_by(users: Mapping[Any, list[Any]], node: Any) -> list[Any]:
+    """Nodes that use what a node makes, behind what leaves its numbers the same."""
+    found: list[Any] = []
+    waiting = [node]
+    while waiting:
+        for user in users.get(waiting.pop(), ()):
+            (waiting if kind_of(user) in SAME else found).append(user)
+    return found
+
+
 def made_with(tensor: Tensor) -> frozenset[int]:
     """The parameters, by `id`, of the layers that made a tensor: the first ones that mix numbers."""
     found: set[int] = set()
@@ -103,11 +130,6 @@ def made_with(tensor: Tensor) -> frozenset[int]:
             del inputs[1 if kind_of(node) == "Addmm" else 0]
         waiting += [(below, left - 1, mixed or mixes) for below in inputs]
     return frozenset(found)
-
-
-def kind_of(node: Any) -> str:
-    """SoftmaxBackward0 -> Softmax."""
-    return str(node.name()).rstrip("0123456789").removesuffix("Backward")
 
 
 def _edges(tensors: Iterable[Tensor]) -> Iterator[tuple[Any, Any]]:

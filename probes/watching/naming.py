@@ -239,6 +239,11 @@ def speaks(name: str) -> bool:
     return bool(mean_stems(name)) or any(_stem(name, pattern) is not None for pattern in SCALE_WORDS)
 
 
+def scale_forms(name: str) -> set[str]:
+    """How a scale of that name may be written."""
+    return {form for pattern, form in SCALE_WORDS.items() if _stem(name, pattern) is not None}
+
+
 Tree = str | tuple[Any, ...] | None
 """The name of a returned value, those of the elements of a nested tuple, or None."""
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from probes.watching.callers import Receiver, concerned
 from probes.watching.family_readings import CodeReader, SampleReader
 from probes.watching.family_sources import is_other_family, read_any, stated_layout
 from probes.watching.gaussians import gaussian, map_of, prior_tensors
@@ -35,10 +36,6 @@ from probes.watching.pooling import Reading
 from probes.watching.posterior_source import UNKNOWN
 from probes.watching.tensors import plain
 
-Receiver = Callable[[str, Reading, str | None], None]
-"""Gets a name, what stands there, and why it may not count (`hooks.without_gradients`). Raises ValueError for
-what cannot be read while that is the user's to mend: before the layers of a run are settled.
-"""
 RECEIVERS: list[Receiver] = []
 """Who listens at present: recordings that are open. Empty, `observe` does nothing."""
 
@@ -56,7 +53,8 @@ def observe(
     layout: str | None = None,
     tag: str | None = None,
 ) -> None:
-    """Record the posterior of a batch, Normal(mu, sigma²) or any distribution, in every open `probes.watch`.
+    """Record the posterior of a batch, Normal(mu, sigma²) or any distribution, in every open `probes.watch`
+    that it may be of.
 
     Parameters
     ----------
@@ -98,11 +96,12 @@ def observe(
 
     Notes
     -----
-    Nothing is recorded while the watched model is in eval mode, nor, unless the watch has `no_grad=True`,
-    under torch.no_grad. Gradients, values and random state are left alone. An exported program
-    (torch.export) holds nothing of this call. Inside `torch.compile` give tensors: of distributions Gaussians
-    alone are recorded there. A KL without a closed form is estimated by one draw a row, from a random state
-    of its own.
+    In the forward pass of another watched model, or of another one of the same class (a copy, a member of an
+    ensemble), it is not of this one. Nothing is recorded while the watched model is in eval mode, nor, unless
+    the watch has `no_grad=True`, under torch.no_grad. Gradients, values and random state are left alone. An
+    exported program (torch.export) holds nothing of this call. Inside `torch.compile` give tensors: of
+    distributions Gaussians alone are recorded there. A KL without a closed form is estimated by one draw a
+    row, from a random state of its own.
     """
     check_layout_name(layout)
     name = name if tag is None else f"{name}/{tag}"
@@ -392,8 +391,8 @@ _is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", lamb
 def _deliver(name: str, why_not: str | None, reading: Reading, made: Any = None) -> None:
     """made: the mean, or the distribution, as it was handed over."""
     reading.made = made
-    for receiver in tuple(RECEIVERS):
-        receiver(name, reading, why_not)
+    for receiver, another in concerned(tuple(RECEIVERS)):
+        receiver.take(name, reading, another or why_not)
     reading.made = None  # its graph is let go of
 
 

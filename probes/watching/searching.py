@@ -17,16 +17,16 @@ from probes.watching.adapters import (
     other_distributions,
     predictions,
 )
-from probes.watching.after_head import tensors_in
 from probes.watching.as_sampled import Reread
-from probes.watching.collecting import NOT_READ, Candidates, Key
-from probes.watching.evidence import posteriors_of
+from probes.watching.collecting import NOT_READ, Candidates
+from probes.watching.evidence import CandidateKey, posteriors_of
 from probes.watching.family_readings import is_joint
 from probes.watching.family_sources import FamilySource
-from probes.watching.graph_uses import halved, summed, uses_of_candidates
+from probes.watching.graph_nodes import tensors_in
+from probes.watching.graph_uses import halved, scaled_by, summed, uses_of_candidates
 from probes.watching.hooks import CompiledError, Sites, flat
 from probes.watching.makers import Makers
-from probes.watching.naming import Role, describe, not_latent, role
+from probes.watching.naming import FORMS, Role, describe, not_latent, role, scale_forms, speaks_of_prior
 from probes.watching.nothing_found import HALVES, LISTED
 from probes.watching.own_priors import is_in_flow, prior_above
 from probes.watching.pooling import Reading
@@ -37,6 +37,9 @@ from probes.watching.quantisers import find_codes
 from probes.watching.slots import Slot
 from probes.watching.stated import PartError
 from probes.watching.tensors import NoRows, NotReadable
+
+USED = {"log_var": "its half", "log_sigma": "its exponential", "rho": "its softplus"}
+"""What is used of a scale that weights are sampled with, by its form."""
 
 
 class Search:
@@ -80,7 +83,7 @@ class Search:
         self.sources: dict[str, list[PosteriorSource]] = {}
         self.made: dict[str, list[FamilySource]] = {}
         self.ran: set[str] = set()
-        self.before: dict[Key, PosteriorSource] = {}
+        self.before: dict[CandidateKey, PosteriorSource] = {}
         self._ran_before: set[str] = set()  # as the forward pass that runs began
         self._known: set[str] = set()  # need not be looked through again
         self._widths = _widths(model)
@@ -238,25 +241,36 @@ class Search:
             id(scale): (path, place)
             for path, sources in self.sources.items()
             for place, source in enumerate(sources)
-            if source.origin == "parameters" and source.slot.form == "log_sigma"
+            if source.origin == "parameters" and source.slot.form in ("log_sigma", "rho")
             for scale in [getattr(self._model.get_submodule(path), str(source.slot.scale), None)]
         }
         after = self._candidates.after
         if scales and after is not None and not after.hooked:
-            for scale in halved(tensors, scales.keys()):
-                self._read_as_log_variance(*scales[scale])
+            used = scaled_by(tensors, scales.keys()) | dict.fromkeys(
+                halved(tensors, scales.keys()), "log_var"
+            )
+            for scale, form in used.items():
+                self._read_as_used(*scales[scale], form)
 
-    def _read_as_log_variance(self, path: str, place: int) -> None:
-        """Weights whose scale is sampled with as a log variance, whatever it is called."""
+    def _read_as_used(self, path: str, place: int, form: str) -> None:
+        """Weights whose scale is sampled with in another form than it is called by."""
         source = self.sources[path][place]
-        why = f"{source.why}; {source.slot.scale} is ln σ², since its half is what is used"
+        called = source.slot.form
+        if form == called:
+            return
+        why = f"{source.why}; {source.slot.scale} is {FORMS[form]}, since {USED[form]} is what is used"
         prior = source.prior
-        if isinstance(prior, Slot) and prior.form == "log_sigma":
-            prior, why = replace(prior, form="log_var"), f"{why}; ASSUMED its prior's is, too"
-        source = replace(source, slot=replace(source.slot, form="log_var"), prior=prior, why=why)
+        if isinstance(prior, Slot) and prior.form == called:
+            prior, why = replace(prior, form=form), f"{why}; ASSUMED its prior's is, too"
+        source = replace(source, slot=replace(source.slot, form=form), prior=prior, why=why)
+        module = self._model.get_submodule(path)
+        if isinstance(prior, tuple) and any(
+            speaks_of_prior(name) and called in scale_forms(name) for name in vars(module)
+        ):
+            source = source.doubted(f"that its prior's scale is {FORMS[called]}", f"its own is {FORMS[form]}")
         self.sources[path][place] = source
         if self._candidates.found.pop((source.name, source.rank), None) is not None:
-            self._take(source, self._model.get_submodule(path), None)
+            self._take(source, module, None)
 
     def _look_at_made(self, path: str, made: list[Distribution], makers: Makers) -> None:
         module, families = self._model.get_submodule(path), self._candidates.families
@@ -314,7 +328,7 @@ class Search:
                 place = f"{source.path or '(the model itself)'} as {source.slot}"
                 candidates.looked_at[place] = first_line(error)
 
-    def reread(self, key: Key, reread: Reread, outputs: Sequence[tuple[Tensor, Tensor]]) -> None:
+    def reread(self, key: CandidateKey, reread: Reread, outputs: Sequence[tuple[Tensor, Tensor]]) -> None:
         """A candidate is read as it is used; so is what came before."""
         candidate = self._candidates.found.get(key)
         if candidate is None:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from probes.watching.naming import describe
 
+CHANGED_IN_PLACE = "a tensor was changed in place after the forward pass had put it out"
+
 
 class NotReadable(ValueError):
     """Something was found that is no Gaussian posterior; the message says why it is left out."""

@@ -15,7 +15,7 @@ import pandas as pd
 
 import probes
 from probes import diagnostics, notes
-from probes.analysis import neuron_summary, posteriors
+from probes.analysis import neuron_explanation, posteriors
 from probes.analysis.network_curves import network_curves
 from probes.analysis.overview import layer_rows
 from probes.errors import RunError
@@ -43,7 +43,7 @@ OF_RUN: dict[str, Callable[[probes.Run], Any]] = {
     "summary": lambda run: run.layer_summary(),
     "curves": lambda run: network_curves(run.layer_summary(), [layer["neurons"] for layer in run.layers]),
     "show": layer_rows,
-    "contracted": lambda run: neuron_summary.contracted(
+    "contracted": lambda run: neuron_explanation.contracted(
         run.history(len(run.layers) - 1, [0], ["variance", "spread", "mean"])
     ),
     "scalars": lambda run: run.scalars(),

@@ -77,13 +77,19 @@ class Group(NamedTuple):
 
 OF_FAMILIES = "tests/probes/family_moments"
 GROUPS = {
-    "moments": Group("probes/moments.py", (OF_FAMILIES, "tests/probes/test_sequence_moments.py")),
-    "persistence": Group("probes/persistence.py", ("tests/probes/watching/test_rank_sums.py",)),
+    "moments": Group(
+        "probes/moment*.py",
+        ("tests/probes/test_moments.py", OF_FAMILIES, "tests/probes/test_sequence_moments.py"),
+    ),
+    "persistence": Group(
+        "probes/persistence/*.py", ("tests/probes/persistence", "tests/probes/watching/test_rank_sums.py")
+    ),
     "regimes": Group(
-        "probes/regimes.py", ("tests/probes/test_settling.py", "tests/probes/log/test_row_regimes.py")
+        "probes/regimes/*.py",
+        ("tests/probes/regimes", "tests/probes/test_settling.py", "tests/probes/log/test_row_regimes.py"),
     ),
     "families": Group("probes/families/*.py", ("tests/probes/families", OF_FAMILIES)),
-    "recorder": Group("probes/recorder/*.py", ("tests/probes/run",)),
+    "recorder": Group("probes/recorder/*.py", ("tests/probes/recorder", "tests/probes/run")),
     "log": Group("probes/log/*.py", ("tests/probes/recorder",)),
     "control": Group("vdn/control/*.py", ("tests/vdn/test_controller.py",)),
     "thermostat": Group("probes/control.py"),
@@ -253,7 +259,7 @@ class Trial:
         """By what a fault was caught ("mirror", "wider", "" where by nothing), and processor seconds."""
         path, seconds = COPY / fault.file, 0.0
         of_fault = [("mirror", tuple(mirrors(fault.file))), ("wider", self.group.wider)]
-        for by, files in of_fault if wider else of_fault[:1]:
+        for by, files in of_fault if wider and self.group.wider else of_fault[:1]:
             most = self.limit(files)
             path.write_text(fault.source, "utf-8")
             try:

@@ -1585,6 +1585,15 @@ weights("WeightsPriorObject", {"prior": td.Normal(0.0, 0.5)}, F.softplus, prior_
 weights("WeightsPriorLaplace", {"prior": td.Laplace(0.0, 0.5)}, F.softplus, prior_sd=float("nan"))
 weights("WeightsLogvar", {"prior_sigma": 0.5}, half, ("weight_mu", "weight_logvar"), prior_sd=0.5)
 weights("WeightsRhoByExp", {"prior_sigma": 0.5}, torch.exp, prior_sd=0.5)
+weights("WeightsRhoOfVariance", {"prior_sigma": 0.5}, half, prior_sd=0.5)
+weights("WeightsPriorRhoByExp", {"prior_mu": 0.0, "prior_rho": -0.7}, torch.exp, prior_sd=0.496585)
+weights(
+    "WeightsLogSigmaBySoftplus",
+    {"prior_sigma": 0.5},
+    F.softplus,
+    ("weight_mu", "weight_log_sigma"),
+    prior_sd=0.5,
+)
 weights("WeightsRhoLog1p", {"prior_sigma": 0.5}, lambda r: torch.log1p(r.exp()), prior_sd=0.5)
 weights("WeightsSigmaRaw", {"prior_sigma": 0.5}, F.softplus, ("weight_mu", "weight_sigma"), prior_sd=0.5)
 weights("WeightsLogSigmaHalved", {"prior_sigma": 0.5}, half, ("W_mu", "W_log_sigma"), prior_sd=0.5)

@@ -19,6 +19,33 @@ def test_one_step_by_hand():
     torch.testing.assert_close(beta, 0.5 * torch.tensor([0.1, 0.05, 0.0, -0.1]).exp())
 
 
+def test_a_thermostat_that_is_told_nothing_has_the_documented_numbers():
+    """1 at most and at first, a thousandth at least, 2 % a step, a tenth of a new step in the mean."""
+    law = BetaThermostat(0.5)
+    assert law.step(torch.tensor([0.25, 9.0])).tolist() == pytest.approx([math.exp(-0.01), 1.0])
+    law.step(torch.tensor([0.75, 9.0]))
+    assert law.kl.tolist() == pytest.approx([0.3, 9.0])
+    assert law.beta[0].item() == pytest.approx(math.exp(-0.01 - 0.02 * 0.4))
+    for _ in range(500):
+        law.step(torch.tensor([0.0, 9.0]))
+    torch.testing.assert_close(law.beta, torch.tensor([1e-3, 1.0]))
+    with pytest.raises(TypeError):
+        BetaThermostat(0.5, 0.1)
+
+
+def test_an_estimate_below_zero_moves_the_weight_as_far_as_any():
+    """Of draws a KL may be estimated as negative: no step divides beta by more than exp(rate)."""
+    law = BetaThermostat(0.5, beta=0.5, rate=0.1)
+    assert law.step(torch.tensor(-3.0)).item() == pytest.approx(0.5 * math.exp(-0.1))
+
+
+def test_settings_at_their_edges_are_taken():
+    law = BetaThermostat(torch.tensor([0.5]), beta=0.5, low=0.5, high=0.5, ema=1.0)
+    assert law.step(torch.tensor([[9.0], [7.0]])).tolist() == [0.5]
+    law.step(torch.tensor([[1.0]]))
+    assert law.kl.tolist() == [1.0], "all of the newest"
+
+
 def test_the_running_mean_by_hand():
     """0.2, then 0.4 with weight 0.25, is 0.25: a relative error of a quarter."""
     law = BetaThermostat(0.2, beta=0.5, rate=0.1, ema=0.25)

@@ -58,6 +58,10 @@ FORBIDDEN = (
         ("probes.run", "probes.watching", "probes.moments", "probes.figures", "torch", "plotly"),
     ),
     ("probes.moments", ("probes.recorder", "probes.run", "probes.log", "probes.watching")),
+    (
+        "probes.moment_sums",
+        ("probes.recorder", "probes.run", "probes.log", "probes.watching", "probes.moments"),
+    ),
     ("probes.family_moments", ("probes.recorder", "probes.run", "probes.log", "probes.watching")),
     (
         "probes.watching",
@@ -76,6 +80,7 @@ TORCH = (
     "probes.inputs",
     "probes.snapshot",
     "probes.moments",
+    "probes.moment_sums",
     "probes.family_moments",
     "probes.persistence",
     "probes.effective_rows",

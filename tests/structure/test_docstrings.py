@@ -7,7 +7,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from types import ModuleType
 from typing import Any
 
@@ -23,15 +23,16 @@ MODULES = (
     "probes.persistence", "probes.synthetic", "probes.families.densities", "probes.families.matching",
     *(f"probes.family_moments.{name}"
       for name in ("code_usage", "covariance", "divergence", "drawing", "pooling", "reading", "samples")),
-    *(f"{package.__name__}.{module.name}"
-      for package in (analysis, experiments) for module in iter_modules(package.__path__)),
+    *(module.name
+      for package in (analysis, experiments)
+      for module in walk_packages(package.__path__, f"{package.__name__}.")),
 )  # fmt: skip
 
 
 def of_module(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Public functions and classes that a module defines."""
+    """Public functions and classes that a module defines, or a package exports of its own modules."""
     for name, value in vars(module).items():
-        own = getattr(value, "__module__", None) == module.__name__
+        own = f"{getattr(value, '__module__', None)}.".startswith(f"{module.__name__}.")
         if own and not name.startswith("_") and (inspect.isfunction(value) or inspect.isclass(value)):
             yield f"{module.__name__}.{name}", value
 

@@ -17,9 +17,9 @@ from vdn.data import (
     SPLITS,
     DataError,
     ForecastTask,
-    chunks,
     forecast_task,
     identity,
+    index_batches,
     load,
     load_known,
     read_table,
@@ -322,11 +322,11 @@ def test_a_twin_whose_file_is_gone_costs_a_run_no_scores(tmp_path, caplog):
     assert "is left out: " in caplog.text
 
 
-def test_chunks_cover_a_split_or_spread_over_it(small):
+def test_index_batches_cover_a_split_or_spread_over_it(small):
     task = load(resolve(from_dict(small)))
     count = task.count("test")
-    assert torch.equal(torch.cat(list(chunks(task, "test", 4))), torch.arange(count))
-    some = torch.cat(list(chunks(task, "test", 4, limit=10)))
+    assert torch.equal(torch.cat(list(index_batches(task, "test", 4))), torch.arange(count))
+    some = torch.cat(list(index_batches(task, "test", 4, limit=10)))
     assert len(some) == 10
     assert (some.diff() > 0).all()
     assert some[-1] > 0.8 * count

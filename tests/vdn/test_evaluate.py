@@ -1,4 +1,4 @@
-"""Evaluation: statistics pooled over a split whatever the chunks, scores against the draws themselves,
+"""Evaluation: statistics pooled over a split whatever the batches, scores against the draws themselves,
 calibration error.
 """
 

@@ -1,4 +1,4 @@
-"""Statistics pooled over a split: whatever the chunks, its own moments, its slopes with their interval."""
+"""Statistics pooled over a split: whatever the batches, its own moments, its slopes with their interval."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ from scipy import stats
 from vdn.pools import pooled_statistics
 
 
-def test_pooled_statistics_do_not_depend_on_the_chunks(trained, monkeypatch):
+def test_pooled_statistics_do_not_depend_on_the_batches(trained, monkeypatch):
     """The first layer's posteriors have no noise in them: any chunking must give the split's own moments."""
     task, network = trained
     whole = pooled_statistics(network, task, "test", 0)

@@ -15,7 +15,7 @@ from pages.shell.session import cache, pins, url
 from pages.shell.session.pins import Pinned
 from pages.shell.session.runs import RunContext
 from probes import regimes
-from probes.analysis import layer_families, neuron_summary
+from probes.analysis import layer_families, neuron_explanation
 from probes.families import family_of
 from probes.figures.densities import Moment
 from probes.figures.neuron_series import NeuronSeries, column
@@ -129,7 +129,7 @@ def onset(neuron: Pinned) -> float:
 def _onset(context: RunContext, layer: int, neuron: int) -> float:
     rows = _contraction_rows(context, layer, neuron)
     known = len(rows) and "contraction" in rows
-    return neuron_summary.onset(rows) if known else float("nan")
+    return neuron_explanation.onset(rows) if known else float("nan")
 
 
 @dataclass(frozen=True)
@@ -158,10 +158,10 @@ def _explanation(context: RunContext, layer: int, neuron: int, step: int) -> Exp
     if row is None:
         return Explanation(step, None)
     about = context.layers[layer]
-    rule = neuron_summary.rule(row, int(about.get("latent_dim", 1)), family_of(about))
+    rule = neuron_explanation.rule(row, int(about.get("latent_dim", 1)), family_of(about))
     rows = _contraction_rows(context, layer, neuron)
     told = "contraction" in rows and (layer_families.is_gaussian(about) or rows["contraction"].notna().any())
-    history = neuron_summary.contracted(rows) if told else ""  # draws and codes have none to be missed
+    history = neuron_explanation.contracted(rows) if told else ""  # draws and codes have none to be missed
     code = int(row[SETTLED])
     reading = regimes.reading(code, about.get("of"), family_of(about))
     return Explanation(step, code, rule, history, *reading)

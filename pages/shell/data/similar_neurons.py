@@ -11,7 +11,7 @@ from pages.shell.data import probe_answers
 from pages.shell.session import cache
 from pages.shell.session.pins import Pinned
 from pages.shell.session.runs import RunContext
-from probes.analysis import likeness, neuron_summary, posteriors
+from probes.analysis import likeness, posteriors
 
 NEIGHBOURS_KEPT = 64  # tables of a few rows
 UNTRAINED = 10_000_000  # pairs of numbers of two layers that are compared within a second
@@ -128,7 +128,7 @@ def _match(
         return None
     if max(mine[0].size, theirs[0].size) > MATCHED:
         return None
-    matched = neuron_summary.partners(mine, theirs, [number])
+    matched = posteriors.partners(mine, theirs, [number])
     partner = (
         (int(matched["partner"].iloc[0]), float(matched["correlation"].iloc[0])) if len(matched) else None
     )
@@ -160,7 +160,7 @@ def _neighbours(
     assert mine is not None  # the caller has looked
     theirs = probe_answers.of_layers(other, steps[1], len(mine))
     same = own.entry.name == other.entry.name
-    found = neuron_summary.neighbours(mine, number, theirs, layer if same else None)
+    found = posteriors.neighbours(mine, number, theirs, layer if same else None)
     others = [np.delete(mu, number, axis=1) if same and i == layer else mu for i, mu in theirs.items()]
     among = sum(mu.shape[1] for mu in others)
     return found, among, likeness.chance_of_nearest(mine[:, number], others)

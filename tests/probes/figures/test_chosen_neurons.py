@@ -1,4 +1,4 @@
-"""Figures of chosen neurons draw what is in the rows; words about them are the rules' own."""
+"""Figures of chosen neurons draw what is in the rows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from probed import write_probed
 from scipy import stats
 from scipy.integrate import trapezoid
 
-from probes import Run, diagnostics
-from probes.analysis import neuron_summary, posteriors
+from probes import Run
+from probes.analysis import posteriors
 from probes.figures.densities import Moment, densities, filled
 from probes.figures.energy import energy
 from probes.figures.fans import fans
@@ -195,35 +195,6 @@ def test_a_broken_moment_is_left_out() -> None:
     broken = Moment(3, np.nan, np.nan, np.nan)
     figure = densities(["n"], [Moment(1, 0, 1, 0)], [broken], ["#0072B2"])
     assert [trace.name for trace in figure.data] == ["prior", "earlier", "earlier, aggregate"]
-
-
-def test_contracted_says_when() -> None:
-    variance = np.array([1, 0.99, 0.96, 0.98, 0.97, 0.5, 0.4])
-    rows = pd.DataFrame({"step": [0, 1, 2, 4, 8, 16, 32], "variance": variance})
-    assert diagnostics.onset(rows["step"], 1 - variance, 0.05) == 16
-    assert "left its prior at step 16" in neuron_summary.contracted(rows)
-    assert "half-way by step 16" in neuron_summary.contracted(rows)
-    assert "has not left its prior" in neuron_summary.contracted(rows.iloc[:5])
-    assert "One step" in neuron_summary.contracted(rows.iloc[:1])
-    back = pd.DataFrame({"step": range(200), "variance": np.repeat([1.0, 0.3, 0.99], (50, 50, 100))})
-    assert "has fallen back below since: it ends at 0.01" in neuron_summary.contracted(back)
-    assert "from the first recorded step on" in neuron_summary.contracted(rows.iloc[5:])
-
-
-def test_the_rule_is_that_of_the_regime() -> None:
-    row = {"mean": 0.0, "variance": 1.0, "information": 0.001, "spread": 0.0, "kl": 0.0, "layer": 3}
-    assert neuron_summary.rule(row).startswith(": information 0.001 < 0.005")
-
-
-def test_neighbours_over_layers() -> None:
-    random = np.random.default_rng(0)
-    mu = random.standard_normal((40, 4))
-    other = np.column_stack([random.standard_normal((40, 2)), -2 * mu[:, 1]])
-    found = neuron_summary.neighbours(mu, 1, {0: mu, 1: other}, own_layer=0, count=3)
-    assert found.iloc[0].tolist() == [1, 2, pytest.approx(-1)]
-    assert not ((found["layer"] == 0) & (found["neuron"] == 1)).any()
-    assert len(found) == 3
-    assert neuron_summary.partners(mu, other, [1])["partner"].tolist() == [2]
 
 
 def test_frames_of_two_tracks_share_a_line() -> None:

@@ -71,3 +71,41 @@ def test_what_is_no_answer_is_refused_with_what_to_give(change: dict[str, Any], 
     with pytest.raises(ValueError, match="class_probabilities") as error:
         answer_tables(0, "test", **given)
     assert said in str(error.value)
+
+
+def test_one_example_of_two_classes_is_an_answer() -> None:
+    bins, points = answer_tables(3, "test", [[0.25, 0.75]], [1], [0.5])
+    [found] = points.to_pylist()
+    assert found == {
+        "step": 3, "split": "test", "input": 0, "y": 1, "predicted": 1, "confidence": 0.75,
+        "likelihood": 0.75, "entropy": pytest.approx(-0.25 * np.log(0.25) - 0.75 * np.log(0.75)),
+        "conditional_entropy": 0.5, "p_0": 0.25, "p_1": 0.75,
+    }  # fmt: skip
+    assert bins.select(["step", "split", "bin", "count", "right"]).to_pylist() == [
+        {"step": 3, "split": "test", "bin": 0, "count": 1, "right": 1}
+    ]
+    assert points.schema.field("p_0").type == "halffloat"
+
+
+@pytest.mark.parametrize("classes", [CLASSES_KEPT - 1, CLASSES_KEPT])
+def test_the_probability_of_each_of_few_classes_is_kept(classes: int) -> None:
+    _, points = answer_tables(0, "test", *answers(3, classes), None)
+    assert [name for name in points.column_names if name.startswith("p_")] == [
+        f"p_{k}" for k in range(classes)
+    ]
+
+
+def test_probabilities_sum_to_one_as_far_as_bfloat16_tells() -> None:
+    for off in (0.0099, -0.0099):
+        answer_tables(0, "test", [[1.0 + off, 0.0]], [0], None)
+    for off in (0.0101, -0.0101):
+        with pytest.raises(ValueError, match="softmax, not logits"):
+            answer_tables(0, "test", [[1.0 + off, 0.0]], [0], None)
+    with pytest.raises(ValueError, match="must be a distribution"):
+        answer_tables(0, "test", [[1.005, -0.005]], [0], None)
+
+
+@pytest.mark.parametrize("y", [[2], [-1]])
+def test_a_class_is_one_that_there_is(y: list[int]) -> None:
+    with pytest.raises(ValueError, match="y must hold classes, integers from 0 to 1"):
+        answer_tables(0, "test", [[0.5, 0.5]], y, None)

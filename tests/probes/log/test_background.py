@@ -4,6 +4,7 @@ ever.
 
 import threading
 import time
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -258,6 +259,66 @@ def test_a_full_buffer_on_a_failing_disk_drops_and_counts_instead_of_waiting(sta
     disk.error = None
     within(buffer.flush)
     assert disk.steps == [0, 1, 2, 3]
+
+
+def test_what_waits_for_room_while_the_write_before_it_fails_is_kept(start, disk):
+    """Its caller hears of the failure; only what comes after that is dropped."""
+    disk.open.clear()
+    buffer = start(flush_steps=2)
+    within(lambda: add(buffer, 0, 1))
+    assert disk.writing.wait(PATIENCE)
+    within(lambda: add(buffer, 2, 3))
+    late = threading.Thread(target=lambda: add(buffer, 4), daemon=True)
+    late.start()
+    time.sleep(0.05)
+    assert late.is_alive()
+    disk.error = OSError("no room")
+    disk.open.set()
+    late.join(PATIENCE)
+    with pytest.raises(RecorderError, match="no room"):
+        buffer.tell()
+    assert disk.state["dropped"] == {"steps": 0, "rows": 0}
+    disk.error = None
+    within(buffer.flush)
+    assert disk.steps == [0, 1, 2, 3, 4]
+
+
+def test_closing_on_a_failing_disk_says_that_the_rest_is_lost(start, disk):
+    buffer = start()
+    add(buffer, 0)
+    disk.error = pa.ArrowInvalid("no room")
+    with pytest.raises(RecorderError, match="no room. What was not written yet is lost$") as caught:
+        within(lambda: buffer.close("finished"))
+    assert caught.value.__cause__ is disk.error
+
+
+def test_closing_without_strict_on_a_failing_disk_warns_of_what_is_lost(start, disk):
+    buffer = start(strict=False)
+    add(buffer, 0)
+    disk.error = OSError("no room")
+    with pytest.warns(RuntimeWarning, match="no room. What was not written yet is lost$"):
+        buffer.close("finished")
+
+
+def test_without_strict_a_disk_that_goes_on_failing_is_told_of_once(start, disk):
+    buffer = start(strict=False)
+    add(buffer, 0)
+    disk.error = OSError("no room")
+    with pytest.warns(
+        RuntimeWarning, match="tried again at the next flush; when the buffer is full new rows"
+    ):
+        buffer.flush()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        within(buffer.flush)
+
+
+def test_a_last_step_that_is_on_the_disk_already_is_left_out_at_closing(start, disk):
+    """One step would be in two files."""
+    buffer = start()
+    disk.newest = 7
+    within(lambda: buffer.close("finished", [chunk(7), chunk(6, layer=0), chunk(8)]))
+    assert disk.steps == [8]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

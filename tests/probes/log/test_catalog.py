@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+from pathlib import PurePath
 
 import pytest
 from log_truth import simple_run
@@ -161,3 +162,55 @@ def test_what_is_cached_between_two_looks_is_what_is_there(tmp_path, monkeypatch
         (tmp_path / "others" / str(place)).mkdir(parents=True)
         catalog.catalog_rows(tmp_path / "others" / str(place))
     assert str(tmp_path) not in catalog._cache
+
+
+def test_a_name_is_as_long_as_it_takes_to_tell_a_run_from_the_others():
+    path = PurePath("/runs/sweep/a")
+    assert catalog.run_name(path, []) == "a"
+    assert catalog.run_name(path, ["a"]) == "sweep/a"
+    assert catalog.run_name(path, ["a", "sweep/a"]) == "runs/sweep/a"
+    assert catalog.run_name(path, ["a", "sweep/a", "runs/sweep/a"]) == "/runs/sweep/a"
+    assert catalog.run_name(PurePath("a"), ["a"]) == "a"
+
+
+def test_folders_of_runs_are_looked_into_one_level_deep(tmp_path, monkeypatch):
+    for name in ("top", "sweep/one", "sweep/two", ".hidden/three", "deep/er/four", "top/inside"):
+        probes.Recorder(tmp_path / name, [{"name": "l", "neurons": 1}]).close()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "sweep")
+
+    def found(**options):
+        return sorted(row["name"] for row in catalog.catalog_rows(tmp_path, **options))
+
+    assert found() == ["top"]
+    assert found(nested=True) == ["one", "top", "two"]
+    (tmp_path / "sweep" / "0").mkdir()
+    monkeypatch.setattr(catalog, "MOST_LOOKED_AT", 1)
+    assert found(nested=True) == ["top"], "the first of its entries is no run"
+    monkeypatch.setattr(catalog, "MOST_LOOKED_AT", 2)
+    assert found(nested=True) == ["one", "top", "two"]
+
+
+def test_a_manifest_that_says_little_is_a_row_of_what_is_neutral(tmp_path):
+    (tmp_path / "run").mkdir()
+    said = {"format": "1.0", "layers": [{"name": "a", "neurons": 3}, {"name": "b", "neurons": 4}]}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(said))
+    [row] = catalog.catalog_rows(tmp_path)
+    assert (row["name"], row["status"], row["steps"], row["last_step"]) == ("run", "crashed", 0, None)
+    assert (row["layers"], row["neurons"], row["layer_names"]) == (2, 7, ["a", "b"])
+    assert (row["layer_neurons"], row["layer_families"]) == ([3, 4], ["gaussian", "gaussian"])
+    for name in ("living_share", "tags"):
+        assert row[name] == [], name
+    for name in ("scores", "sparklines", "config", "dropped", "sets"):
+        assert row[name] == {}, name
+    assert row["notes"] == row["shown_name"] == ""
+    assert [row[name] for name in ("created", "seed", "group", "error", "notes_error")] == [None] * 5
+
+
+def test_as_many_folders_are_kept_as_a_server_has(tmp_path):
+    catalog._cache.clear()
+    for place in range(catalog.CACHED_FOLDERS + 1):
+        (tmp_path / str(place)).mkdir()
+        catalog.catalog_rows(tmp_path / str(place))
+    assert list(catalog._cache) == [str(tmp_path / str(place)) for place in range(1, 17)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from log_truth import simple_run
 from remote_memory import RemoteMemory
@@ -60,12 +61,52 @@ def test_a_length_beyond_the_end_is_refused() -> None:
     whole = footers.packed({"a": (1, "b", b"c")})
     honest = footers.unpacked(whole)
     assert honest == {"a": (1, "b", b"c")}
-    import pyarrow as pa
-
     head = b'[["a", 1, "b", 4000000]]'
     bad = pa.Codec("zstd").compress(len(head).to_bytes(4, "little") + head + b"c", asbytes=True)
     with pytest.raises(RunError, match="footers.zst is none of a run"):
         footers.unpacked(bad)
+
+
+def content_of(head: bytes, rest: bytes = b"") -> bytes:
+    return bytes(pa.Codec("zstd").compress(len(head).to_bytes(4, "little") + head + rest, asbytes=True))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'[["a", 1, "b", 2]]',
+        b'[["a", 1, "b", -1]]',
+        b'[["a", 1, "b"]]',
+        b'[["a", 1, "b", 0, 0]]',
+        b'[["a", "1", "b", 0]]',
+        b'[["a", 1, null, 0]]',
+        b'[["a", 1, "b", true]]',
+        b'["a1b0"]',
+        b'[["a", 1, "b", 1], ["c", 1, "d", 1]]',
+        b"[",
+    ],
+)
+def test_a_header_that_is_none_is_refused(head: bytes) -> None:
+    with pytest.raises(RunError, match=r"footers\.zst"):
+        footers.unpacked(content_of(head, b"x"))
+
+
+def test_footers_lie_one_after_the_other_up_to_the_end() -> None:
+    head = b'[["a", 1, "b", 2], ["c", 3, "d", 0], ["e", 4, "f", 1]]'
+    assert footers.unpacked(content_of(head, b"xyz")) == {
+        "a": (1, "b", b"xy"), "c": (3, "d", b""), "e": (4, "f", b"z"),
+    }  # fmt: skip
+    assert footers.unpacked(content_of(b"{}")) == {}
+
+
+def test_as_much_as_may_be_is_unpacked_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"a": (1, "b", b"c" * 50)}
+    size = len(pa.CompressedInputStream(pa.BufferReader(footers.packed(given)), "zstd").read())
+    monkeypatch.setattr(footers, "UNPACKED_BYTES", size)
+    assert footers.unpacked(footers.packed(given)) == given
+    monkeypatch.setattr(footers, "UNPACKED_BYTES", size - 1)
+    with pytest.raises(RunError, match="is none of a run"):
+        footers.unpacked(footers.packed(given))
 
 
 def test_what_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

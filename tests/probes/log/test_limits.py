@@ -1,13 +1,27 @@
 """One set of limits: what the recorder takes is read, and what readers would refuse is refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import probes
+from probes.log import arguments, config, grid, opening
 from probes.log.check import check
-from probes.log.limits import LARGEST, MAX_LAYERS, MAX_NEURONS, SCORES, TEXT_CHARACTERS
+from probes.log.limits import (
+    INTEGER_DIGITS,
+    JSON_BYTES,
+    JSON_DEPTH,
+    LARGEST,
+    MAX_CLASSES,
+    MAX_LAYERS,
+    MAX_NEURONS,
+    NAME_CHARACTERS,
+    SCORES,
+    TEXT_CHARACTERS,
+)
 from probes.recorder import Recorder
-from probes.schema import FORCES, SEQUENCE
+from probes.schema import BLOCK_STEPS, FORCES, SEQUENCE
 
 LAYER = [{"name": "z", "neurons": 2}]
 
@@ -100,3 +114,43 @@ def test_many_names_of_scalars_do_not_swell_the_manifest(tmp_path):
     assert len(run.scalars()) == 130_000
     assert len(run.manifest["scores"]) == SCORES
     assert (tmp_path / "run" / "run.json").stat().st_size < 200_000
+
+
+FORMAT = " ".join((Path(__file__).parents[3] / "docs" / "format.md").read_text("utf-8").split())
+
+
+@pytest.mark.parametrize(
+    ("promised", "limit", "value"),
+    [
+        ("above {} MB, nested more than", JSON_BYTES / 2**20, 8),
+        ("nested more than {} levels", JSON_DEPTH, 64),
+        ("integers of more than {} digits", INTEGER_DIGITS, 300),
+        ("footers above {} MB", opening.FOOTER_BYTES / 2**20, 8),
+        ("more than {} steps in a file of `neurons/`", BLOCK_STEPS, 256),
+        ("more than 2^{} neurons", np.log2(MAX_NEURONS), 24),
+        ("neurons, {} layers", MAX_LAYERS, 32767),
+        ("steps beyond 2^{}", np.log2(LARGEST), 53),
+        ("would take more than {} MB in memory", opening.DECODED_BYTES / 2**20, 256),
+        ("more than {} MB in a column of a row group", grid.COLUMN_BYTES / 2**20, 32),
+        ("scores (of the first {} series of scalars)", SCORES, 1000),
+        ("arrays with more than {} elements", config.ARRAY_ELEMENTS, 10_000),
+        ("the config, where it takes more than {} KB", config.INLINE_BYTES / 2**10, 64),
+    ],
+)
+def test_limits_are_those_that_the_format_promises(promised, limit, value):
+    """Readers of other versions keep to them: one that changes is a change of the format."""
+    assert limit == value
+    assert any(promised.format(said) in FORMAT for said in (f"{value}", f"{value:,}"))
+
+
+def test_what_a_name_a_text_and_a_posterior_may_hold():
+    """As many, and not one more: readers load these whole."""
+    assert (NAME_CHARACTERS, TEXT_CHARACTERS, MAX_CLASSES) == (1000, 65_536, 1_048_576)
+    assert arguments.text("x" * 1000, "a name") == "x" * 1000
+    assert arguments.long_text("x" * 65_536, "a text") == "x" * 65_536
+    with pytest.raises(
+        ValueError, match="a name has 1,001 characters, at most 1,000 are kept; give a shorter"
+    ):
+        arguments.text("x" * 1001, "a name")
+    with pytest.raises(ValueError, match="a text has 65,537 characters, at most 65,536"):
+        arguments.long_text("x" * 65_537, "a text")

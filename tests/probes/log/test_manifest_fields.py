@@ -5,17 +5,21 @@ import math
 import pytest
 
 from probes.log.limits import MAX_LAYERS, MAX_NEURONS
-from probes.log.manifest_fields import FIELDS, fault
+from probes.log.manifest_fields import FIELDS, LAYER_FIELDS, fault, layer_fault
 
 LAYERS = [{"name": "a", "neurons": 3}]
 
 GOOD = {
     "name": ["", "x"],
-    "created": [None, "2026-11-27T05:44:55+00:00", "2026-11-27"],
+    "created": [None, "2026-11-27T05:44:55+00:00", "2026-11-27", "1970-01-01"],
     "status": ["running", "finished", "interrupted", "crashed"],
     "heartbeat": [None, 0, 1.7e9],
     "elapsed": [None, 0.0],
-    "segments": [[], [{"started": "x", "resumed_from": None}]],
+    "segments": [
+        [],
+        [{"started": "x", "resumed_from": None}],
+        [{"resumed_from": -1, "format": "1.2", "rows": {}}, {"resumed_from": 5, "rows": {"scalars": 7}}],
+    ],
     "statistics": [None, [], ["kl"]],
     "precision": ["full", "10bit"],
     "config": [None, {}, {"a": {"b": [1]}}],
@@ -36,7 +40,15 @@ BAD = {
     "status": ["done", None, 1],
     "heartbeat": ["now", True, math.inf, math.nan, [1]],
     "elapsed": ["long", False],
-    "segments": [None, {}, [1]],
+    "segments": [
+        None,
+        {},
+        [1],
+        [{"resumed_from": 0.5}],
+        [{"format": 1.2}],
+        [{"rows": []}],
+        [{"rows": {"scalars": "7"}}],
+    ],
     "statistics": ["kl", [1], {}],
     "precision": ["half", None, 10],
     "config": [[], "x"],
@@ -63,6 +75,11 @@ BAD = {
         {"rate": [[1, 2, 3]]},
         {"rate": [[None, 1]]},
         {"rate": [[True, 1]]},
+        {"rate": [(0, 1)]},
+        {"rate": [[0, math.nan]]},
+        {"rate": [[math.inf, 0]]},
+        {"rate": [[0, "1"]]},
+        {"rate": {"0": 1}},
     ],
 }
 
@@ -130,3 +147,23 @@ def test_integers_beyond_64_bits_are_no_steps():
     assert "`steps` is" in fault({"steps": {"count": 2**63}, "layers": LAYERS})
     assert fault({"steps": {"count": 2**63 - 1}, "layers": LAYERS}) is None
     assert fault({"heartbeat": 10**299, "layers": LAYERS}) is None
+    assert fault({"steps": {"first": -(2**63)}, "layers": LAYERS}) is None
+    assert "`steps` is" in fault({"steps": {"first": -(2**63) - 1}, "layers": LAYERS})
+
+
+OF_A_LAYER = {
+    "classes": ([2, 2**20], [1, 2**20 + 1, 2.0, True, "4", None], "an integer from 2 to 1,048,576"),
+    "window": ([1, 2**53], [0, 2**53 + 1, 0.5], "a number of steps, an integer of at least 1"),
+    "map": (["exp", ""], [None, 3], "the name of a bijection, such as exp"),
+    "information_by": (["moments"], [None, 3], "how the information is estimated, such as moments"),
+}
+
+
+def test_what_a_layer_may_say_of_its_family_and_what_not():
+    assert OF_A_LAYER.keys() == LAYER_FIELDS.keys()
+    assert layer_fault({"name": "a", "neurons": 3, "unheard_of": object()}) is None
+    for name, (good, bad, words) in OF_A_LAYER.items():
+        for value in good:
+            assert layer_fault({name: value}) is None, (name, value)
+        for value in bad:
+            assert layer_fault({name: value}) == f"{name} is {value!r}; it must be {words}"

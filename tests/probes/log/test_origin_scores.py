@@ -35,7 +35,13 @@ def test_what_was_recorded_is_read_back_in_order_of_time(tmp_path: Path) -> None
     [
         ({"origin": [0, 1, 1]}, "each once"),
         ({"origin": [0, 1, 0.5]}, "integers"),
-        ({"origin": [[0, 1, 2]]}, "must be (n,)"),
+        ({"origin": [[0, 1, 2]]}, "origin (1, 3) must be (n,), of at least one origin"),
+        ({"origin": [], "target": [], "scores": {"crps": []}}, "origin (0,) must be (n,)"),
+        ({"origin": 3}, "origin () must be (n,)"),
+        ({"origin": [0, 1, np.inf]}, "integers"),
+        ({"origin": [0, 1, np.nan]}, "integers"),
+        ({"scores": {"step": [1, 2, 3], "crps": [1, 2, 3], "target": [1, 2, 3]}}, "step, target is a column"),
+        ({"target": [0.0], "scores": {"crps": [1, 2]}}, "target (1,), crps (2,) must be (3,), one an origin"),
         ({"target": [1.0]}, "target (1,) must be (3,)"),
         ({"scores": {}}, "no score is given"),
         ({"scores": {"crps": [1.0, 2.0]}}, "crps (2,) must be (3,)"),
@@ -48,3 +54,8 @@ def test_what_are_no_scores_is_refused_with_what_to_give(change: dict[str, Any],
     with pytest.raises(ValueError, match="origin_scores") as error:
         origin_table(0, "test", span=1, **(given | change))
     assert said in str(error.value)
+
+
+def test_one_origin_before_time_began_is_an_origin() -> None:
+    [row] = origin_table(2, "test", [-7], [1.5], 24, {"crps": [0.25]}).to_pylist()
+    assert row == {"step": 2, "split": "test", "origin": -7, "span": 24, "target": 1.5, "crps": 0.25}

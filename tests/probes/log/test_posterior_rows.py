@@ -133,6 +133,15 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
         "holds -2; it must not be negative",
     ),
     "text": ("coins", {"probability": "many"}, "is not an array of numbers"),
+    "sum by more than a thousandth": (
+        "words",
+        {"probability": np.array([[[0.25, 0.25, 0.25, 0.2511]] * N])},
+        "probability sums to 1.0011 over classes; it must sum to 1",
+    ),
+    "one of four": ("words", {"probability": np.array([[[0.5, 0.75, -0.25, 0.0]] * N])}, "holds -0.25;"),
+    "below zero": ("coins", {"probability": np.full((1, N), -1e-3)}, "holds -0.001; it must not be negative"),
+    "no axis": ("shares", {"concentration1": 1.0, "concentration0": 1.0}, r"concentration1 has shape \(\)"),
+    "four axes": ("words", {"probability": np.ones((1, 1, N, C))}, r"shape \(1, 1, 3, 4\)"),
 }
 
 
@@ -215,3 +224,35 @@ def test_posteriors_along_a_sequence_that_a_layer_cannot_have_are_refused(
 ) -> None:
     with Recorder(tmp_path, LAYERS) as recorder, pytest.raises(ValueError, match=says):
         recorder.sequence_parameters(0, layer, kl, **given)
+
+
+def test_shares_and_probabilities_at_their_edges_are_taken(tmp_path: Path) -> None:
+    with Recorder(tmp_path, LAYERS) as recorder:
+        recorder.parameters(0, "words", probability=np.array([[[0.25, 0.25, 0.25, 0.2509]] * N]))
+        recorder.parameters(0, "words", probability=np.array([[[1.0, 0.0, 0.0, 0.0]] * N]))
+        recorder.parameters(0, "coins", probability=np.array([[0.0, 1.0, 0.5]]))
+        recorder.parameters(0, "shares", concentration1=np.zeros((1, N)), concentration0=np.ones((1, N)))
+        recorder.classes(0, "words", np.array([[0.25, 0.25, 0.25, 0.2491]] * N))
+    run = Run(tmp_path)
+    assert run.parameters(0, "coins")["value"].tolist() == [0.0, 1.0, 0.5]
+    assert len(run.classes()) == N * C
+
+
+def test_of_one_draw_a_position_no_variance_is_known(tmp_path: Path) -> None:
+    draws, unknown = np.arange(2.0 * N).reshape(2, N), np.full((2, N), np.nan)
+    with Recorder(tmp_path, LAYERS) as recorder:
+        recorder.sequence_parameters(0, "draws", unknown, sample=draws)
+        recorder.sequence_parameters(1, "draws", unknown, sample=draws[..., None])
+    run = Run(tmp_path)
+    for step in (0, 1):
+        rows = run.sequence(step, "draws").sort_values(["t", "neuron"])
+        assert rows["m"].tolist() == rows["mu"].tolist() == draws.ravel().tolist()
+        assert rows[["V", "sigma", "kl"]].isna().all(axis=None)
+
+
+def test_a_layer_that_does_not_say_how_many_classes_it_has_takes_any(tmp_path: Path) -> None:
+    with Recorder(tmp_path, [{"name": "a", "neurons": 1, "family": "dirichlet"}]) as recorder:
+        for classes in (2, 7):
+            recorder.classes(classes, "a", np.full((1, classes), 1 / classes))
+            recorder.parameters(classes, "a", concentration=np.full((1, 1, classes), 3.0))
+    assert [len(Run(tmp_path).classes(classes)) for classes in (2, 7)] == [2, 7]

@@ -5,6 +5,7 @@ import pytest
 
 import probes
 from probes.recorder import Recorder
+from probes.recorder.checks import each
 from probes.schema import FORCES, SEQUENCE
 
 LAYER = [{"name": "only", "neurons": 3}]
@@ -15,9 +16,24 @@ LAYER = [{"name": "only", "neurons": 3}]
     [
         (lambda r: r.record(4, 0, mean=[1, 2, 3]), ["step 4", "the step before it is 5"]),
         (lambda r: r.record(5, 0, mean=[1, 2, 3]), ["step 5", "5"]),
-        (lambda r: r.record(6, 0, mean=[1, 2]), ["mean", "'only'", r"\(2,\)", r"\(3,\)"]),
-        (lambda r: r.record(6, "nope", mean=[1, 2, 3]), ["'nope'", "only"]),
-        (lambda r: r.record(6, 7, mean=[1, 2, 3]), ["unknown layer 7"]),
+        (
+            lambda r: r.record(6, 0, mean=[1, 2]),
+            [r"mean of layer 'only' has shape \(2,\); it must be \(3,\) or \(3, 1\)$"],
+        ),
+        (
+            lambda r: r.record_block([6, 7], 0, {"mean": np.ones((2, 3, 2))}),
+            [r"has shape \(3, 2\); it must be \(3,\) or \(3, 1\)$"],
+        ),
+        (lambda r: r.record_block([6, 7], 0, {"mean": np.ones((3, 3))}), ["has shape"]),
+        (lambda r: r.record_block([6, 7], "only", {}), ["no statistic given for layer 'only' at step 6"]),
+        (lambda r: r.record_block([6, 6, 7], 0, {"mean": np.ones((3, 3))}), ["step 6 .* before it is 6$"]),
+        (lambda r: r.record_block([6, 8, 7], 0, {"mean": np.ones((3, 3))}), ["step 7 .* before it is 8$"]),
+        (
+            lambda r: r.record(6, "nope", mean=[1, 2, 3]),
+            [r"unknown layer 'nope'; the run has \['only'\] \(or 0 to 0\)$"],
+        ),
+        (lambda r: r.record(6, 1, mean=[1, 2, 3]), ["unknown layer 1;"]),
+        (lambda r: r.record(6, -1, mean=[1, 2, 3]), ["unknown layer -1;"]),
         (lambda r: r.record(6, 0, mena=[1, 2, 3]), ["unknown statistic 'mena'", "mean"]),
         (lambda r: r.record(6, 0, contraction=[1, 2, 3]), ["derived on reading"]),
         (lambda r: r.record(6, 0, mean=["a", "b", "c"]), ["mean", "numbers"]),
@@ -42,7 +58,21 @@ LAYER = [{"name": "only", "neurons": 3}]
             ["is 9007199254740993", "largest"],
         ),
         (lambda r: r.record(6.5, 0, mean=[1, 2, 3]), ["integers"]),
-        (lambda r: r.event(6, "poke", 0, 3), ["3 neurons"]),
+        (
+            lambda r: r.event(6, "poke", 0, 3),
+            [r"event 'poke': layer 'only' has 3 neurons, got \[3\]$"],
+        ),
+        (
+            lambda r: r.event(6, "poke", 0, range(40)),
+            [r"got \[0, 1, 2, .* 18, 19\]$"],
+        ),
+        (lambda r: r.event(6, "poke", neuron=1), ["names neuron 1 and no layer; give layer= too"]),
+        (
+            lambda r: r.event(6, "poke", 0, [0, 1], [1.0, 2.0, 3.0]),
+            ["event 'poke': 3 values for 2 neurons; give one for all, or one each"],
+        ),
+        (lambda r: r.event(6, "poke", 0, [0, 1, 2], [1.0, 2.0]), ["2 values for 3 neurons"]),
+        (lambda r: r.evaluation(6, "test", 0), ["no statistic given for layer 'only' at step 6"]),
         (lambda r: r.probe(6, 0, np.ones((4, 2)), np.ones((4, 2))), [r"\(inputs, 3\)"]),
         (lambda r: r.forces(6, 0, "kl", force_mu=np.ones(3)), ["force_mu", "force_sigma", "are needed"]),
         (
@@ -80,3 +110,22 @@ def test_steps_of_a_block_may_be_objects_and_go_up_to_the_largest(tmp_path):
         recorder.record_block(np.array([5, np.int64(7)], object), 0, {"mean": np.ones((2, 3))})
         recorder.record_block([8, 2**53], 0, {"mean": np.ones((2, 3))})
     assert probes.Run(tmp_path / "run").steps.tolist() == [5, 7, 8, 2**53]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (3, [3]),
+        (None, [None]),
+        ("ab", ["ab"]),
+        (b"ab", [b"ab"]),
+        ((1, 2), [1, 2]),
+        (range(2), [0, 1]),
+        ({5}, [5]),
+        (np.arange(3), [0, 1, 2]),
+        (np.float64(0.5), [0.5]),
+        ([], []),
+    ],
+)
+def test_one_thing_is_a_list_of_it_and_several_are_several(value, expected):
+    assert each(value) == expected

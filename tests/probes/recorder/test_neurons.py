@@ -152,6 +152,46 @@ def test_blocks_are_thinned_out_and_their_last_step_stays(tmp_path):
     assert frame["mean"].tolist() == [0, 9, 21, 27]
 
 
+@pytest.mark.parametrize("last", [3, 10**6])
+def test_a_step_that_all_layers_have_is_written_in_time_though_none_comes_after_it(tmp_path, last):
+    with Recorder(tmp_path / "run", [LAYER[0], {"name": "b", "neurons": 1}], flush_seconds=0.02) as recorder:
+        recorder.record(last, "only", mean=[1, 2, 3])
+        time.sleep(0.1)
+        assert probes.Run(tmp_path / "run").steps.tolist() == [], "the other layer may add to it"
+        recorder.record(last, "b", mean=[4])
+        end = time.monotonic() + 10
+        while not (steps := probes.Run(tmp_path / "run").steps.tolist()) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert steps == [last]
+
+
+def test_what_max_gb_does_is_said_in_the_run(tmp_path):
+    with Recorder(tmp_path / "run", LAYER, max_gb=1.0) as recorder:
+        for step in range(3):
+            recorder.record(step, 0, mean=[1, 2, 3])
+    events = probes.Run(tmp_path / "run").events()
+    assert events[["step", "kind"]].values.tolist() == [[1, "budget"]]
+
+
+def test_what_comes_after_a_block_comes_after_its_last_step(tmp_path):
+    layers = [{"name": "a", "neurons": 1}, {"name": "b", "neurons": 1}]
+    with Recorder(tmp_path / "run", layers) as recorder:
+        recorder.record_block([2, 4, 6], "a", {"mean": np.ones((3, 1))})
+        for step in (3, 6):
+            with pytest.raises(ValueError, match=f"step {step} of layer 'a' .* the step before it is 6"):
+                recorder.record(step, "a", mean=[1])
+        recorder.record_block([4], "b", {"mean": np.ones((1, 1))})
+        with pytest.raises(ValueError, match="step 4 of layer 'b' .* the step before it is 4"):
+            recorder.record(4, "b", mean=[1])
+        recorder.record(7, "b", mean=[1])
+        for layer, step in (("a", 6), ("b", 7)):
+            with pytest.raises(ValueError, match=f"the step before it is {step}"):
+                recorder.record(step, layer, mean=[1])
+    run = probes.Run(tmp_path / "run")
+    assert [run.history(layer)["step"].tolist() for layer in "ab"] == [[2, 4, 6], [4, 7]]
+    assert check(tmp_path / "run") == []
+
+
 def test_a_run_that_goes_on_records_each_step_where_nothing_else_is_asked_for(tmp_path):
     Recorder(tmp_path / "run", LAYER).close()
     with Recorder.resume(tmp_path / "run", -1) as recorder:

@@ -12,7 +12,6 @@ from probes.watching.attaching import watch
 STEPS = 3
 NOT_YET = {
     "PriorLogvarIsLogSd": "a function outside of the class makes another scale of it than its name says",
-    "WeightsRhoByExp": "of weights it is not looked at what a rho goes through",
     "LowRankByHand": "what is added to a sample is not looked at",
 }
 """Habits of which a number is wrong in silence -> why."""

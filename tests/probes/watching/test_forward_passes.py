@@ -293,3 +293,36 @@ def test_what_reads_the_source_of_hooks_is_told_why_it_cannot(tmp_path):
         with pytest.raises(AttributeError, match=r"torch\.jit\.script cannot compile a watched model"):
             hook.__name__  # noqa: B018 - as torch.jit.script does
         assert getattr(hook, "__name__", "none") == "none"
+
+
+class DoublesInPlace(Pair):
+    """The mean is doubled, from some forward pass on in place, before its partner's layer runs."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.first, self.calls = first, 0
+
+    def forward(self, x):
+        mu = self.fc_mu(x)
+        mu = mu.mul_(2) if self.calls >= self.first else mu * 2
+        self.calls += 1
+        return mu + self.fc_logvar(x).mul_(0.5).exp_() * torch.randn_like(mu)
+
+
+@pytest.mark.parametrize(
+    ("count", "first", "lost"), [(BATCH, 0, []), (BATCH, 2, []), (10_000, 0, []), (10_000, 2, [2])]
+)
+@pytest.mark.filterwarnings("ignore:.*changed in place:RuntimeWarning")
+def test_what_a_network_does_in_place_is_repeated_once(tmp_path, count, first, lost):
+    """A small batch is copied as it comes; of a large one the first change is seen too late."""
+    model, x = DoublesInPlace(first), torch.randn(4, count, INPUTS)
+    with watch(model, tmp_path / "run") as recording:
+        for step, batch in enumerate(x):
+            model(batch)
+            recording.step(step)
+    run = Run(tmp_path / "run")
+    assert [step for step in range(4) if step not in run.steps] == lost
+    assert recording.lost == len(lost)
+    for step in run.steps:
+        mu, sigma = 2 * model.fc_mu(x[step]), (model.fc_logvar(x[step]) / 2).exp()
+        assert_statistics(run.at(step), expected(mu, sigma))

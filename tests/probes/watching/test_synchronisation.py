@@ -27,8 +27,8 @@ from vdn.training_logger import TrainingLogger
 
 ROOT = Path(__file__).resolve().parents[3]
 OF_THE_CPU = {
-    ("probes/moments.py", "_plain_sums"),
-    ("probes/moments.py", "add_kl"),
+    ("probes/moment_sums.py", "plain_sums"),
+    ("probes/moment_sums.py", "add_kl"),
     ("probes/family_moments/class_sums.py", "class_sums"),
     ("probes/family_moments/pooling.py", "_sum_products"),
     ("probes/family_moments/pooling.py", "_sum_xlogy"),

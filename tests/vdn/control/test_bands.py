@@ -224,3 +224,93 @@ def test_ar_share_damps_hard_above_its_cap_and_rests_while_off():
     again = ArShareController()
     again.restore(law.state())
     assert again.lam == law.lam
+
+
+def test_a_band_may_be_a_point_and_may_begin_at_zero():
+    low, high = mu2_band(2, 1e-3, lo=1.0, hi=1.0)
+    assert torch.equal(low, high)
+    assert mu2_band(2, 0.5, lo=0.0, hi=0.0)[1].tolist() == [0, 0]
+    low, high = mu2_band(2, 2.0, mode="heterogeneous", lo=1.0, hi=2.0)
+    torch.testing.assert_close(low, torch.tensor([2 / 8, 2 * 8.0]))
+    torch.testing.assert_close(high, 2 * low)
+    torch.testing.assert_close(
+        mu2_band(2, 2.0, mode="heterogeneous", lo=1.0, spread=1.5)[0], torch.tensor([2 / 1.5, 2 * 1.5])
+    )
+    with pytest.raises(ValueError, match="target 0.1, lo 2.0, hi 1.6"):
+        mu2_band(3, 0.1, lo=2.0)
+
+
+def test_a_relative_penalty_counts_both_sides_by_their_own_end():
+    """Ends below 0.001 count as 0.001 on both sides, and each side has the weight 1."""
+    mu2, low, high = torch.tensor([0.0, 2.0]), torch.tensor([0.5, 0.5]), torch.tensor([0.5, 1.5])
+    assert band_penalty(mu2, low, high).item() == pytest.approx((1 + (0.5 / 1.5) ** 2) / 2)
+    assert band_penalty(mu2, low, high, "absolute").item() == pytest.approx((0.25 + 0.25) / 2)
+    end = torch.tensor([2e-4])
+    assert band_penalty(torch.zeros(1), end, end).item() == pytest.approx(0.04)
+    assert band_penalty(3 * end, end, end).item() == pytest.approx(0.16)
+    assert band_penalty(torch.ones(1), torch.ones(1), torch.ones(1)).item() == 0
+
+
+def test_a_neuron_that_has_never_moved_is_projected_by_the_largest_scale():
+    layer, _ = layer_at(torch.ones(3).double())
+    band = torch.tensor([1.0, 1e-10, 0.0]).double()
+    scale = project_to_band(layer, torch.zeros(3).double(), band, band)
+    torch.testing.assert_close(scale, torch.tensor([50.0, 10.0, 1.0]).double())
+    torch.testing.assert_close(
+        project_to_band(layer, torch.full((3,), 4.0).double(), band * 0, band * 0 + 1, max_scale=1.25),
+        torch.full((3,), 0.8).double(),
+    )
+
+
+def test_homeostat_scale_of_what_its_caller_does_not_say():
+    low, high = torch.tensor([0.2]), torch.tensor([0.8])
+    with pytest.raises(ValueError, match=r"inside must be one of \('keep', 'geometric', 'arithmetic'\)"):
+        homeostat_scale(low, low, high, 0.5, inside="middle")
+    for edge in (low, high):
+        assert homeostat_scale(edge, low, high, 1.0).item() == 1
+    tiny = torch.tensor([1e-14])
+    assert homeostat_scale(tiny, tiny, high, 1.0).item() == 1, "below the floor counts as at it"
+    assert homeostat_scale(
+        torch.tensor([0.0]), torch.tensor([4e-12]), high, 1.0, 3.0
+    ).item() == pytest.approx(2)
+
+
+def test_a_homeostat_that_is_told_nothing_keeps_what_is_inside_and_steps_by_half_at_most():
+    law = Homeostat(torch.full((3,), 0.2).double(), torch.full((3,), 0.8).double())
+    assert law.outside().tolist() == [False, False, False], "nothing seen"
+    energy = torch.tensor([1e-9, 0.3, 0.8]).double()
+    law.observe(energy)
+    torch.testing.assert_close(law.act(layer_at(energy)[0]), torch.tensor([1.5, 1.0, 1.0]).double())
+    assert Homeostat(torch.zeros(1), torch.ones(1)).state() == {"mu2": None}
+    again = Homeostat(torch.zeros(1), torch.ones(1))
+    again.restore({"mu2": None})
+    assert again.mu2 is None
+
+
+def test_a_homeostat_goes_up_to_its_own_limits():
+    law = Homeostat(torch.ones(1).double(), torch.ones(1).double(), 0.3, 0.6, 0.5, 1.2, "geometric")
+    energy = torch.tensor([0.9]).double()
+    law.observe(energy)
+    law.observe(torch.tensor([0.7]).double())
+    torch.testing.assert_close(law.mu2, torch.tensor([0.8]).double())
+    torch.testing.assert_close(law.act(layer_at(energy)[0]), torch.tensor([0.8**-0.3]).double())
+    law.observe(torch.tensor([0.001]).double())
+    assert law.act(layer_at(energy)[0]).item() == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_sigma_guard_of_its_own_limits(k):
+    """Dead neurons are pushed before the limits are kept; what a limit changes is told too."""
+    layer = VariationalNeurons(3, 2, k, sigma_init=0.5)
+    change = guard_sigma(layer, torch.tensor([True, False]), low=0.25, high=0.75, push=0.5)
+    torch.testing.assert_close(change, torch.tensor([math.log(0.75 / 0.5), 0.0]))
+    change = guard_sigma(layer, torch.zeros(2, dtype=torch.bool), low=0.6)
+    torch.testing.assert_close(change, torch.tensor([0.0, math.log(0.6 / 0.5)]))
+
+
+def test_ar_share_at_its_cap_is_not_damped():
+    law = ArShareController(lam=1.0, target=0.5, rate=1.0, cap=0.75, damping=0.5)
+    assert law.update(0.75) == pytest.approx(math.exp(-0.25))
+    assert ArShareController(lam=1.0, target=0.5, rate=9.0, cap=0.75).update(0.8) == pytest.approx(
+        math.exp(-2.7)
+    )

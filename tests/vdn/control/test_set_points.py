@@ -230,3 +230,71 @@ def test_both_set_points_are_held_together():
     torch.testing.assert_close(found[True][0], kl_asked, rtol=0.05, atol=0)
     torch.testing.assert_close(found[True][1], slope_asked, rtol=0.05, atol=0)
     torch.testing.assert_close(found[False][1], torch.full((4,), slow / 2), rtol=0.05, atol=0)
+
+
+def test_a_thermostat_that_is_told_nothing_has_the_published_numbers():
+    """One nat above c_max 0.30, one example of twenty alive: no emergency; then weights at their limits."""
+    law = BetaThermostat(2)
+    assert law.beta.tolist() == pytest.approx([0.02, 0.02])
+    kl = torch.zeros(20, 2)
+    kl[0] = 20 * 1.3
+    first = law.update(kl)
+    torch.testing.assert_close(first, torch.full((2,), 0.02 * math.exp(0.2 * 1.0)))
+    second = law.update(torch.full((20, 2), 1e-4))  # not above 1e-4: none is alive, 0.9 x 0.05 of them
+    torch.testing.assert_close(law.kl, torch.full((2,), 0.9 * 1.3 + 0.1 * 1e-4))
+    error = 0.9 * 1.3 + 1e-5 - 0.30
+    error -= error + 0.5
+    torch.testing.assert_close(second, first * math.exp(0.2 * error))
+    below = BetaThermostat(1).update(torch.full((20, 1), 0.01))
+    torch.testing.assert_close(below, torch.full((1,), 0.02 * math.exp(0.2 * (0.01 - 0.05))))
+    for kl, limit in ((100.0, 1.0), (0.0, 1e-4)):
+        law = BetaThermostat(1)
+        for _ in range(100):
+            law.update(torch.full((1, 1), kl))
+        assert law.beta.item() == pytest.approx(limit)
+
+
+def test_limits_of_a_thermostat_may_be_one_number():
+    law = BetaThermostat(2, beta_min=0.5, beta_max=0.5, c_min=0.2, c_max=torch.tensor([0.2, 0.3]))
+    assert law.update(torch.full((3, 2), 0.9)).tolist() == [0.5, 0.5]
+    for beta_min, beta_max in ((0.0, 1.0), (-1.0, 1.0)):
+        with pytest.raises(
+            ValueError, match=f"0 < beta_min <= beta_max, these are {beta_min} and {beta_max}"
+        ):
+            BetaThermostat(2, beta_min=beta_min, beta_max=beta_max)
+
+
+def test_proportional_action_on_a_neuron_that_tells_nothing_at_all():
+    """A KL of 0 is held to 1e-6 nats, and so is a limit of 0: their ratio is 1."""
+    law = BetaThermostat(2, beta_init=0.1, c_min=torch.tensor([0.0, 1e-6]), c_max=0.3, gain=1.0)
+    found = law.update(torch.zeros(2, 2))
+    torch.testing.assert_close(found, law.beta)
+    law.kl = torch.tensor([2e-7, 0.0])
+    torch.testing.assert_close(law.weights(), law.beta)
+
+
+def test_a_multiplier_that_is_told_nothing_has_the_documented_numbers():
+    law = PersistenceMultiplier(torch.tensor([0.5]))
+    first = law.update(torch.tensor([[0.0], [1.0]]))
+    torch.testing.assert_close(first, torch.tensor([0.5 * (5e-4 + 0.1)]))
+    second = law.update(torch.tensor([[1.0], [1.0]]))  # running slope 0.05
+    torch.testing.assert_close(second, torch.tensor([5e-4 * (0.5 + 0.45) + 0.1 * 0.45]))
+    far = PersistenceMultiplier(torch.tensor([0.0]), gain=10.0)
+    assert far.update(torch.tensor([[5.0], [1.0]])).item() == -1.0
+
+
+def test_a_mean_that_turns_round_is_pushed_as_one_that_goes_on():
+    """A negative slope is a slope: what counts is whether the predecessors vary."""
+    law = PersistenceMultiplier(torch.tensor([0.0, 0.0]), gain=0.1, rate=0.0)
+    torch.testing.assert_close(
+        law.update(torch.tensor([[-2.0, 2.0], [4.0, 4.0]])), torch.tensor([0.05, -0.05])
+    )
+
+
+def test_penalty_by_hand():
+    """Predecessors that vary by v = 0.03 a pair are pushed by v / (v + 0.01) of the multiplier."""
+    law = PersistenceMultiplier(torch.zeros(3))
+    law.weight = torch.tensor([0.5, -2.0, 1.0])
+    sums = torch.tensor([[0.15, -0.6, 0.0], [0.3, 1.2, 0.0]])  # of 10 pairs
+    expected = 0.5 * 0.75 * 0.5 + 2.0 * (0.12 / 0.13) * 0.5
+    assert law.penalty(sums, 10).item() == pytest.approx(-expected)

@@ -1,22 +1,17 @@
-"""Chosen neurons in words and numbers: why a neuron is in its regime, since when, and which others move like
-it.
-"""
+"""A neuron in words: why it is in its regime, and since when."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from probes import diagnostics, regimes, schema
-from probes.analysis import posteriors
 from probes.families import Family
 from probes.families.gaussian import GAUSSIAN
-
-NEAREST = 8  # neighbours of a neuron that are listed
 
 
 def rule(row: Mapping[str, Any] | pd.Series, latent_dim: int = 1, family: Family = GAUSSIAN) -> str:
@@ -93,62 +88,3 @@ def onset(rows: pd.DataFrame, threshold: float = regimes.Thresholds().contractio
     """
     values = schema.evaluate("contraction", rows)
     return float(diagnostics.onset(rows["step"].to_numpy(), values, threshold))
-
-
-def neighbours(
-    mu: np.ndarray, neuron: int, others: Mapping[int, np.ndarray], own_layer: int | None, count: int = NEAREST
-) -> pd.DataFrame:
-    """Neurons of several layers whose means move most like one neuron's over the same probe inputs.
-
-    Parameters
-    ----------
-    mu
-        (B, N) of the neuron's layer.
-    neuron
-        Its number.
-    others
-        Layer -> (B, M).
-    own_layer
-        The neuron's layer if `others` are of its own run, so that it is not its own neighbour.
-    count
-        How many.
-
-    Returns
-    -------
-    DataFrame
-        layer, neuron, correlation, in order of the correlation's size.
-    """
-    parts = []
-    for layer, values in others.items():
-        found = posteriors.nearest(mu, neuron, None if layer == own_layer else values, count)
-        parts.append(found.assign(layer=layer))
-    joined = (
-        pd.concat(parts, ignore_index=True)
-        if parts
-        else pd.DataFrame(columns=["layer", "neuron", "correlation"])
-    )
-    order = np.argsort(-joined["correlation"].abs().to_numpy(float), kind="stable")[:count]
-    return joined.iloc[order][["layer", "neuron", "correlation"]].reset_index(drop=True)
-
-
-def partners(mu: np.ndarray, other: np.ndarray, neurons: Sequence[int]) -> pd.DataFrame:
-    """The partners of some neurons when every neuron of a layer gets one of another run's.
-
-    Parameters
-    ----------
-    mu, other
-        (B, N) and (B, M), on the same inputs.
-    neurons
-        The numbers of those that are asked for.
-
-    Returns
-    -------
-    DataFrame
-        neuron, partner, correlation.
-
-    Notes
-    -----
-    The matching (`posteriors.match`) is over all neurons of both layers, so that no two share a partner.
-    """
-    matched = posteriors.match(mu, other)
-    return matched[matched["neuron"].isin(list(neurons))].reset_index(drop=True)
