@@ -1,8 +1,9 @@
 # The dashboard on the runs in /runs, which it does not change. docs/remote.md says how it is started.
-#   python -m build --wheel && docker build -t dashboard .
+#   pip install build && python -m build --wheel && docker build -t dashboard .
 FROM python:3.12-slim
 
 COPY dist/*.whl /tmp/
+RUN [ "$(ls /tmp/*.whl | wc -l)" = 1 ] || { echo "dist/ holds several wheels: leave the one that is to be served" >&2; exit 1; }
 RUN pip install --no-cache-dir "$(ls /tmp/*.whl)[ui]" && rm /tmp/*.whl \
     && useradd --create-home dashboard
 USER dashboard

@@ -11,7 +11,7 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-fleet test-torch test-pyarrow test-lowest test-python test-wheel mutation docs bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-aggregate bench-fleet bench-families bench-set-points bench-sequence bench-ranks bench-sweeps bench-store bench-differences bench-gpu soak clean
+.PHONY: help run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-fleet test-torch test-pyarrow test-lowest test-python test-wheel mutation docs bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-aggregate bench-fleet bench-families bench-set-points bench-sequence bench-ranks bench-sweeps bench-store bench-differences bench-gpu bench-alerts soak clean
 
 run: $(VENV)/.run  ## train on the embedded data (DATA=text: the embedded text), then open the dashboard on the new run
 	$(BIN)/vdn train --data $(DATA) --runs $(RUNS)
@@ -23,6 +23,9 @@ train: $(VENV)/.run  ## train only
 app: $(VENV)/.run  ## the dashboard on the runs that are there
 	mkdir -p $(RUNS)
 	$(BIN)/probes ui $(RUNS) sample_runs --port $(PORT)
+
+help:  ## these lines
+	@sed -n 's/^\([a-z][a-z-]*\):.*  ## \(.*\)/\1: \2/p' Makefile
 
 pictures: $(VENV)/.dev $(VENV)/.browser  ## the pictures of the docs, from the sample runs
 	$(BIN)/python docs/pictures.py
@@ -136,7 +139,7 @@ test-fleet: .venv-fleet/.made  ## fleets by Daft on a Ray cluster of two workers
 	touch $@
 
 test-torch: requirements-dev.txt  ## watching on an older torch, such as TORCH=2.4.1 (before 2.13 pip brings gigabytes of CUDA)
-	python3 -m venv build/torch-$(TORCH)
+	$(PYTHON) -m venv build/torch-$(TORCH)
 	build/torch-$(TORCH)/bin/pip install --quiet torch==$(TORCH) "numpy<2.3" pandas pyarrow plotly scipy scikit-learn jinja2 rich filelock pytest pytest-timeout hypothesis
 	build/torch-$(TORCH)/bin/python -m pytest -q -p no:cacheprovider tests/probes/watching tests/probes/test_moments.py
 
@@ -168,15 +171,15 @@ soak: $(VENV)/.dev $(VENV)/.browser .venv-store/.made  ## what takes longer than
 	$(BIN)/python tests/e2e/grid.py
 	HOSTILE_INPUTS=20000 $(BIN)/pytest --timeout 0 tests/hostile/test_fuzz.py
 
-check: format lint types canvas test  ## what CI runs
+check: format lint types canvas test  ## what a developer runs before a commit; .ci/run is all of continuous integration
 
-format: $(VENV)/.dev
+format: $(VENV)/.dev  ## is every Python file formatted
 	$(BIN)/ruff format --check .
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev  ## ruff
 	$(BIN)/ruff check .
 
-types: $(VENV)/.dev
+types: $(VENV)/.dev  ## mypy
 	$(BIN)/mypy
 
 canvas:  ## the canvas code of probes/canvas: format, types, tests, and whether its bundles are fresh
@@ -198,7 +201,7 @@ node_modules/.made: package.json package-lock.json
 	npm ci --silent
 	touch $@
 
-bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-aggregate bench-fleet bench-families bench-sequence bench-ranks bench-sweeps bench-store bench-differences  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
+bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-aggregate bench-fleet bench-families bench-sequence bench-ranks bench-sweeps bench-store bench-differences  ## what is written into docs/benchmarks.md and docs/diagnostics.md, but for bench-gpu
 
 bench-log: $(VENV)/.dev  ## the run log: overhead, bytes, reading times
 	$(BIN)/python -m benchmarks.log
@@ -230,6 +233,9 @@ bench-aggregate: $(VENV)/.dev  ## estimators of a layer's total correlation agai
 bench-sequence: $(VENV)/.dev  ## sequences: neurons, twin, Kalman filter, GRU; CHORDS names a JSON of chorales, SEEDS seeds, PARTS parts
 	$(BIN)/python -m benchmarks.sequence --write --seeds $(SEEDS) $(if $(CHORDS),--chords $(CHORDS)) $(if $(PARTS),--parts $(PARTS))
 
+bench-alerts: $(VENV)/.dev  ## how often alerts fire on planted healthy and faulty runs; printed, for docs/diagnostics.md
+	$(BIN)/python -m benchmarks.alerts
+
 bench-differences: $(VENV)/.dev  ## how often intervals of differences between runs hold, in docs/diagnostics.md
 	$(BIN)/python -m benchmarks.differences --write
 
@@ -257,7 +263,7 @@ bench-gpu: $(VENV)/.dev  ## on CUDA: what watching and training's own log add to
 	.venv-bench/bin/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	touch $@
 
-clean:
+clean:  ## remove all that was installed; runs stay
 	rm -rf $(VENV) .venv-integrations .venv-libraries .venv-libraries-more .venv-jax .venv-store .venv-notebook .venv-fleet .venv-bench .venv-lowest .venv-python .venv-docs .venv-mutation node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 

@@ -13,18 +13,16 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from benchmarks.sections import measured_on, table, write
+from benchmarks.sections import DIAGNOSTICS, measured_on, table, write
 from probes.analysis import aggregate
 
 Floats = NDArray[np.float64]
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "diagnostics.md"
 DATA = 4096  # inputs that minibatches are of
 SIZES = (64, 256)
 REPEATS = 16
@@ -159,7 +157,7 @@ def main() -> None:
     ]
     body = "\n\n".join(parts)
     if arguments.write:
-        write("aggregate", "The aggregate of a layer", body, DOCUMENT)
+        write("aggregate", "The aggregate of a layer", body, DIAGNOSTICS)
     else:
         print(body)
 

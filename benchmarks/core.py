@@ -48,6 +48,7 @@ FEWEST_BLOCKS = 8  # of time, for an interval
 SCORES = ("mse", "crps", "nll_joint", "nll_marginal", "coverage")
 SWEEP_BETAS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 SWEEP_STEPS = 1000
+PARTS = ("trials", "scores", "steps", "sweep")
 
 COMMON: dict[str, Any] = {
     "layers": 3, "neurons": 256, "batch": 256, "draws": 1, "encoder": "linear", "patience": 4,
@@ -392,8 +393,10 @@ def main() -> None:
         prog="python -m benchmarks.core", description="Measures the training core."
     )
     parser.add_argument("--etth", type=Path, help="folder with ETTh1.csv and ETTh2.csv")
-    parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--parts", default="trials,scores,steps,sweep")
+    parser.add_argument("--seeds", type=sections.whole_numbers, default=[0, 1, 2], help="[0,1,2]")
+    parser.add_argument(
+        "--parts", type=sections.some_of(PARTS), default=list(PARTS), help=f"[{','.join(PARTS)}]"
+    )
     parser.add_argument(
         "--results", type=Path, default=Path("benchmark-core.jsonl"), help="kept measurements"
     )
@@ -401,15 +404,15 @@ def main() -> None:
     arguments = parser.parse_args()
     ran_on = sections.measured_on("torch")
     torch.set_num_threads(arguments.threads)
-    results, parts = Results(arguments.results), arguments.parts.split(",")
-    seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    results, parts, seeds = Results(arguments.results), arguments.parts, arguments.seeds
     folder = arguments.results.resolve().with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     sets = {**made(folder), "NYC 168 → 24": {"data": "nyc"}}
     if arguments.etth is not None:
         for name in ("ETTh1", "ETTh2"):
             sets[f"{name} 336 → 96"] = {"data": f"csv:{arguments.etth / name}.csv", "split_rows": ETT_ROWS}
-    body = [f"`python -m benchmarks.core`; {ran_on}, {arguments.threads} thread(s), seeds {arguments.seeds}."]
+    numbers = ",".join(map(str, seeds))
+    body = [f"`python -m benchmarks.core`; {ran_on}, {arguments.threads} thread(s), seeds {numbers}."]
     if {"trials", "scores"} & set(parts):
         picked = chosen(results, sets, seeds[0])
         body += tried(picked, list(sets))

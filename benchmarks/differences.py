@@ -19,7 +19,6 @@ from benchmarks import sections
 from probes.analysis.score_differences import block_length, difference, variance_over_time
 from probes.diagnostics import student_quantile
 
-DOCUMENT = sections.DOCUMENT.with_name("diagnostics.md")
 TABLES = 1000
 BURNT = 600  # steps of a series before it is looked at
 SIZES = ((1728, 24), (600, 24), (2785, 96), (1200, 96), (250, 24), (480, 96))
@@ -198,7 +197,7 @@ def main() -> None:
     )
     print(text)
     if arguments.write:
-        sections.write("differences", "Differences between runs", text, DOCUMENT)
+        sections.write("differences", "Differences between runs", text, sections.DIAGNOSTICS)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ python -m benchmarks.fleet [--write] [--runs N] [--folder FOLDER]
 
 Some runs of four layers are recorded, then copied under other settings; each has the seven basic statistics
 of 256 neurons at 500 steps. Every question is asked in a fresh process: CPU of the process, and its peak
-memory, imports included. Opening reads the manifests; the first
-answer also makes the table.
+memory, imports included. Opening reads the manifests; the first answer also makes the table.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -109,14 +107,8 @@ def asked(folder: Path, question: str) -> dict[str, float]:
         "open": 1e3 * (opened - imported),
         "first": 1e3 * (answered - opened),
         "again": 1e3 * (again - answered),
-        "peak": peak_megabytes(),
+        "peak": sections.memory("VmHWM"),
     }
-
-
-def peak_megabytes() -> float:
-    """Most memory that this process has had, itself alone: `ru_maxrss` begins with its parent's."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) / 1024 if found else float("nan")
 
 
 def in_fresh_process(folder: Path, question: str) -> dict[str, Any]:

@@ -350,7 +350,12 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="where the logs are written (default: a temporary folder)"
     )
-    parser.add_argument("--only", default=",".join(KINDS), help="names of ways of logging, from %(default)s")
+    parser.add_argument(
+        "--only",
+        type=sections.some_of(KINDS),
+        default=list(KINDS),
+        help=f"ways of logging, of {', '.join(KINDS)}",
+    )
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
     parser.add_argument("--task", help=argparse.SUPPRESS)
@@ -358,10 +363,7 @@ def main() -> None:
     if options.task:
         carry_out(json.loads(options.task))
         return
-    names = options.only.split(",")
-    unknown = [name for name in names if name not in KINDS]
-    if unknown:
-        parser.error(f"no way of logging {unknown[0]!r}; there are {', '.join(KINDS)}")
+    names = options.only
     ran_on = sections.measured_on("torch", "numpy", "pyarrow", "tensorboard", "wandb", "aim", "trackio")
     root = Path(tempfile.mkdtemp(prefix="benchmark-loggers-", dir=options.folder))
     try:

@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.sections import measured_on, table, write
+from benchmarks.sections import DIAGNOSTICS, measured_on, table, write
 from probes import regimes, synthetic
 from probes.schema import AT_PRIOR, DEAD, REGIMES
 from probes.settling import settle
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "diagnostics.md"
 INFORMATION = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)  # nats a latent dimension
 BATCHES = (2, 4, 8, 16, 32, 128, 256, 4096)
 DIMENSIONS = (1, 4)
@@ -176,7 +174,7 @@ def main() -> None:
     measured = f"`python -m benchmarks.regimes`; {measured_on('torch', 'numpy')}."
     body = "\n\n".join([measured, *report()])
     if arguments.write:
-        write("regimes", "Regimes by information and batch size", body, DOCUMENT)
+        write("regimes", "Regimes by information and batch size", body, DIAGNOSTICS)
     else:
         print(body)
 

@@ -1,16 +1,46 @@
-"""Parts of docs/benchmarks.md that a benchmark writes itself: what stands between its two comments is
-replaced.
+"""Parts of the docs that a benchmark writes itself: what stands between its two comments is replaced; and
+what command lines of benchmarks share.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+DIAGNOSTICS = DOCUMENT.with_name("diagnostics.md")
+
+
+def some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
+    """Reads names with commas between, for argparse; of one that is not known it says which are."""
+    names = list(known)
+
+    def read(text: str) -> list[str]:
+        found = text.split(",")
+        for name in found:
+            if name not in names:
+                raise argparse.ArgumentTypeError(f"there is no {name!r}: name some of {', '.join(names)}")
+        return found
+
+    return read
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Reads whole numbers with commas between, for argparse."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"whole numbers with commas between, not {text!r}") from None
+
+
+def memory(field: str) -> float:
+    """MB of this process alone: VmRSS now, VmHWM at its peak (`ru_maxrss` begins with its parent's)."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field)]
+    return int(line.split()[1]) / 1024
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

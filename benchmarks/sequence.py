@@ -296,19 +296,22 @@ def measured(trainings: Trainings, parts: list[str], seeds: list[int], chords: P
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--chords", type=Path)
-    parser.add_argument("--seeds", default="0")
-    parser.add_argument("--parts", default=",".join(PARTS))
-    parser.add_argument("--results", type=Path, default=Path("build") / "sequence.jsonl")
-    parser.add_argument("--kept", action="store_true")
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--chords", type=Path, help="JSON of chorales; without it their parts are left out")
+    parser.add_argument("--seeds", type=sections.whole_numbers, default=[0], help="[0]")
+    parser.add_argument(
+        "--parts", type=sections.some_of(PARTS), default=list(PARTS), help=f"[{','.join(PARTS)}]"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("build") / "sequence.jsonl", help="kept trainings [%(default)s]"
+    )
+    parser.add_argument("--kept", action="store_true", help="measure nothing, print what is kept")
+    parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
-    seeds = [int(seed) for seed in arguments.seeds.split(",")]
     on = sections.measured_on("torch")
     trainings = Trainings(arguments.results, arguments.kept)
-    body = measured(trainings, arguments.parts.split(","), seeds, arguments.chords)
+    body = measured(trainings, arguments.parts, arguments.seeds, arguments.chords)
     print(body)
     if arguments.write:
         sections.write("sequences", "Sequences", f"`make bench-sequence`; {on}. {LEGEND}\n\n{body}")

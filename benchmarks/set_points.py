@@ -153,24 +153,31 @@ HEAD = (
     "slope off, within 10 %", "change of slope over the range of information", "test NLL",
 )  # fmt: skip
 
+DATA = ("nyc", "made")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", default="nyc,made")
-    parser.add_argument("--laws", default=",".join(LAWS))
-    parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--results", type=Path, default=Path("runs") / "set-points.jsonl")
+    parser.add_argument("--data", type=sections.some_of(DATA), default=list(DATA), help=f"[{','.join(DATA)}]")
+    parser.add_argument("--laws", type=sections.some_of(LAWS), default=list(LAWS), help=f"[{','.join(LAWS)}]")
+    parser.add_argument("--seeds", type=sections.whole_numbers, default=[0, 1, 2], help="[0,1,2]")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("build") / "set-points.jsonl",
+        help="kept trainings [%(default)s]",
+    )
     options = parser.parse_args()
     options.results.parent.mkdir(parents=True, exist_ok=True)
     results, lines = Results(options.results), []
     with tempfile.TemporaryDirectory() as folder:
         made = made_series(Path(folder) / "made.csv")
-        for data in options.data.split(","):
-            for name in options.laws.split(","):
+        for data in options.data:
+            for name in options.laws:
                 runs = []
-                for seed in map(int, options.seeds.split(",")):
+                for seed in options.seeds:
                     settings = {**SMALL, **LAWS[name], "seed": seed}
                     source = "nyc" if data == "nyc" else f"csv:{made}"
                     window = {} if data == "nyc" else {"window": 168, "horizon": 24, "beta": 0.005}

@@ -116,8 +116,12 @@ def main() -> None:
     """Measure and print, or write, the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
-    parser.add_argument("--engines", default=",".join(ENGINES))
-    parser.add_argument("--jobs", default=",".join(map(str, JOBS)))
+    parser.add_argument(
+        "--engines", type=sections.some_of(ENGINES), default=list(ENGINES), help=f"[{','.join(ENGINES)}]"
+    )
+    parser.add_argument(
+        "--jobs", type=sections.whole_numbers, default=list(JOBS), help=f"[{','.join(map(str, JOBS))}]"
+    )
     options = parser.parse_args()
     ran_on = sections.measured_on("torch", "ray", "submitit")
     rows = []
@@ -128,8 +132,8 @@ def main() -> None:
         common = [f"--data=csv:{folder / 'waves.csv'}", *TINY]
         alone = [measured(["train", *common, f"--out={folder / f'alone{at}'}"]) for at in range(ALONE)]
         cpu, wall = (float(value) for value in np.median(alone, axis=0))
-        for engine in options.engines.split(","):
-            for jobs in map(int, options.jobs.split(",")):
+        for engine in options.engines:
+            for jobs in options.jobs:
                 runs = folder / f"{engine}{jobs}"
                 seeds = ",".join(map(str, range(jobs)))
                 words = ["sweep", "--grid", "beta=0.1", "--seeds", seeds, "--jobs", str(AT_ONCE)]

@@ -47,15 +47,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", default=",".join(PARTS), metavar="PART,...", help=f"of {', '.join(PARTS)}")
+    parser.add_argument(
+        "--only",
+        type=sections.some_of(PARTS),
+        default=list(PARTS),
+        metavar="PART,...",
+        help=f"of {', '.join(PARTS)}",
+    )
     parser.add_argument(
         "--write", action="store_true", help="put the table of all parts into docs/benchmarks.md"
     )
     options = parser.parse_args()
-    parts = options.only.split(",")
-    unknown = [part for part in parts if part not in PARTS]
-    if unknown:
-        parser.error(f"unknown part {unknown[0]!r}: there are {', '.join(PARTS)}")
+    parts = options.only
     if options.write and set(parts) != set(PARTS):
         parser.error("--write replaces the whole table: leave --only out")
     text = described()

@@ -4,7 +4,7 @@ with its run.
     python -m examples.digits_experiments [FOLDER] [STEPS]
 
 Any network can be experimented on: all that `probes.experiments` asks for is a function of a batch, `respond`
-below. The dashboard's page Probes shows the results.
+below. The dashboard's page Experiments shows the results.
 """
 
 import sys
@@ -66,7 +66,7 @@ def statistics_of(subject, x):
     return derived(frame.assign(regime=regimes.classify(frame)))
 
 
-def main(folder="runs/digits-vae", steps=1500):
+def main(folder="runs/digits-experiments", steps=1500):
     model = train(folder, steps).eval()
     _, images = digits()
     subject, neurons = as_subject(model), statistics_of(as_subject(model), images)

@@ -6,54 +6,65 @@ Exit status: 0 all is well, 1 `check` found errors, 2 the request cannot be met 
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from collections.abc import Sequence
-from pathlib import Path
+from probes.interrupts import ending_at_once
 
-from rich.console import Console
-from rich.table import Table
+with ending_at_once():
+    import argparse
+    import json
+    import sys
+    from collections.abc import Sequence
+    from pathlib import Path
 
-from probes import export, ui
-from probes.analysis.overview import layer_rows
-from probes.command_line import OneLine, Output, enter, program, shown
-from probes.errors import RunError
-from probes.fleet import command as fleet_command
-from probes.log import manifest
-from probes.log.check import check
-from probes.log.config import plain
-from probes.log.maintenance import compact
-from probes.run import Run, catalog
-from probes.storage import is_store, local_folder, open_folder
-from probes.storage.lock import Lock
-from probes.tracker_scalars import import_scalars
+    from rich.console import Console
+    from rich.table import Table
+
+    from probes import export, ui
+    from probes.analysis.overview import layer_rows
+    from probes.command_line import OneLine, Output, enter, program, shown
+    from probes.errors import RunError
+    from probes.fleet import command as fleet_command
+    from probes.log import manifest
+    from probes.log.check import check
+    from probes.log.config import plain
+    from probes.log.maintenance import compact
+    from probes.run import Run, catalog
+    from probes.storage import is_store, local_folder, open_folder
+    from probes.storage.lock import Lock
+    from probes.tracker_scalars import import_scalars
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = OneLine(prog=program("probes"), description="Look at run logs and put them in order.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("ls", help="one line a run of a folder").add_argument("folder")
+    with ending_at_once():
+        known = parser()
+    return enter(known, _run, arguments)
+
+
+def parser() -> OneLine:
+    """Of every command."""
+    top = OneLine(prog=program("probes"), description="Look at run logs and put them in order.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    listed = commands.add_parser("ls", help="one line a run of a folder")
+    listed.add_argument("folder", help="of runs, also s3://...")
     show = commands.add_parser("show", help="what each layer of a run is doing at its last step")
-    show.add_argument("run")
+    show.add_argument("run", help="the run's folder, or s3://...")
     show.add_argument("--json", action="store_true", help="one JSON value on stdout")
-    commands.add_parser("check", help="verify every row of a run").add_argument("run")
-    commands.add_parser("compact", help="merge small files, write what a killed run left out").add_argument(
-        "run"
-    )
+    checked = commands.add_parser("check", help="verify every row of a run")
+    checked.add_argument("run", help="the run's folder, or s3://...")
+    merged = commands.add_parser("compact", help="merge small files, write what a killed run left out")
+    merged.add_argument("run", help="the run's folder")
     taken = commands.add_parser(
         "import", help="take the scalars of a TensorBoard folder or an offline W&B run into a run"
     )
-    taken.add_argument("folder")
-    taken.add_argument("run")
+    taken.add_argument("folder", help="TensorBoard's log folder, or wandb/offline-run-...")
+    taken.add_argument("run", help="folder of the run that gets them")
     mirroring = commands.add_parser("mirror", help="copy a run into an object store, until it has ended")
-    mirroring.add_argument("run", help="folder of the run")
+    mirroring.add_argument("run", help="the run's folder")
     mirroring.add_argument("url", help="where it is to lie, such as s3://bucket/runs/first")
     export.add_command(commands)
     fleet_command.add_command(commands)
     ui.add_command(commands)
-    return enter(parser, _run, arguments)
+    return top
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -30,6 +31,22 @@ class OneLine(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """All words are to be known, those of a subcommand to its own parser, which can say what is near."""
+        found, left = super().parse_known_args(args, namespace)
+        if left:
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            meant = next(filter(None, (near(word.partition("=")[0], flags) for word in left)), "")
+            self.error(f"unrecognized arguments: {' '.join(left)}{meant}")
+        return found, left
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            error.message += near(value, action.choices or ())
+            raise
+
     def error(self, message: str) -> NoReturn:
         self.exit(UNMET, shown(f"{self.prog}: {message}; see {self.prog} --help") + "\n")
 
@@ -39,6 +56,28 @@ class Output(Console):
 
     def on_broken_pipe(self) -> None:
         raise  # it is called while the error is handled
+
+
+def near(word: object, known: Iterable[str]) -> str:
+    """` (did you mean ...?)` where a word that is not known is close to one that is, else nothing."""
+    found = difflib.get_close_matches(str(word), list(known), n=1)
+    return f" (did you mean {found[0]}?)" if found else ""
+
+
+def number(text: str) -> float:
+    """A number, for argparse."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"takes a number, this is {text!r}") from None
+
+
+def whole_number(text: str) -> int:
+    """A whole number, for argparse."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"takes a whole number, this is {text!r}") from None
 
 
 def program(name: str) -> str:

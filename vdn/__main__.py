@@ -4,30 +4,43 @@ flag.
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import io
-import json
-import logging
-import math
-import shlex
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, get_args, get_type_hints
+from probes.interrupts import ending_at_once
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-from rich.table import Table
+with ending_at_once():
+    import argparse
+    import dataclasses
+    import io
+    import json
+    import logging
+    import math
+    import shlex
+    import sys
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from typing import TYPE_CHECKING, Any, TextIO, get_args, get_type_hints
 
-from probes.command_line import INTERRUPTED, UNMET, OneLine, Output, enter, program, shown
-from probes.extras import MissingPackageError, named
-from probes.storage import is_store, open_folder
-from vdn.config import Config, ConfigError, flag_words, from_dict, from_toml, resolve
-from vdn.records import DataError
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+    from rich.table import Table
+
+    from probes.command_line import (
+        INTERRUPTED,
+        UNMET,
+        OneLine,
+        Output,
+        enter,
+        number,
+        program,
+        shown,
+        whole_number,
+    )
+    from probes.extras import MissingPackageError, named
+    from probes.storage import is_store, open_folder
+    from vdn.config import Config, ConfigError, described, flag_words, from_dict, from_toml, resolve
+    from vdn.records import DataError
 
 try:
-    with named("vdn", "train"):
+    with ending_at_once(), named("vdn", "train"):
         from vdn import experiment
         from vdn.experiment import positive
 except MissingPackageError as error:  # torch is asked for as this is loaded, before any word is read
@@ -38,6 +51,7 @@ if TYPE_CHECKING:
     from vdn.sweep import Job
     from vdn.train import Progress
 
+SEEDS = "0,1,2"  # of a sweep's grid points
 WIDE = 200  # columns of a table that goes to a file
 COLUMNS = {
     **{name: name for name in ("mse", "mae", "nll_joint", "nll_marginal", "crps", "energy", "bits")},
@@ -55,7 +69,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     for item in dataclasses.fields(Config):
         flag = "--" + item.name.replace("_", "-")
         kinds = [kind for kind in get_args(hints[item.name]) or (hints[item.name],) if kind is not type(None)]
-        doc = item.metadata["doc"] + ("" if item.default in (None, "") else f" [{item.default}]")
+        doc = described(item) + ("" if item.default in (None, "") else f" [{item.default}]")
         if kinds == [bool]:
             parser.add_argument(
                 flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=doc
@@ -63,11 +77,31 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         else:
             parser.add_argument(
                 flag,
-                type=kinds[0],
+                type=one_value(item.name, kinds[0]),
                 default=argparse.SUPPRESS,
                 help=doc.replace("%", "%%"),
                 metavar=kinds[0].__name__.upper(),
             )
+
+
+def one_value(name: str, kind: type) -> Callable[[str], Any]:
+    """What reads the value of a setting, for argparse: of several it says how they are asked for."""
+    read = {int: whole_number, float: number}.get(kind)
+    if read is None:
+        return kind
+
+    def value(text: str) -> float:
+        try:
+            return read(text)
+        except argparse.ArgumentTypeError as error:
+            if "," not in text:
+                raise
+            several = f"--seeds {text}" if name == "seed" else f"--grid {name}={text}"
+            raise argparse.ArgumentTypeError(
+                f"{error}; a training each of several: {program('vdn')} sweep {several}"
+            ) from None
+
+    return value
 
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -84,14 +118,17 @@ def settings(arguments: argparse.Namespace) -> Config:
 
 def parser() -> argparse.ArgumentParser:
     top = OneLine(prog=program("vdn"), description="Train networks of variational distributional neurons.")
-    commands = top.add_subparsers(dest="command", required=True)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     train = commands.add_parser("train", help="train a network into a run folder")
-    train.add_argument("--config", type=Path, help="TOML file of settings; flags override it")
-    train.add_argument("--out", type=Path, help="the run's own folder, new or empty; or s3://...")
+    train.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings; flags override it")
+    train.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="the run's own folder, new or empty; or s3://..."
+    )
     train.add_argument(
         "--runs",
         type=Path,
         default=Path("runs"),
+        metavar="FOLDER",
         help="folder in which a new name is made without --out [runs]",
     )
     add_settings(train)
@@ -102,13 +139,23 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("run", type=Path, help="the run's folder")
     evaluate.add_argument("--json", action="store_true", help="one JSON value on stdout")
     evaluate.add_argument(
-        "--twin-run", type=Path, help="run of the deterministic twin [the newest beside RUN]"
+        "--twin-run",
+        type=Path,
+        metavar="FOLDER",
+        help="run of the deterministic twin [the newest beside RUN]",
     )
     evaluate.add_argument("--split", choices=("validation", "test"), default="test")
-    evaluate.add_argument("--draws", type=positive, help="draws an example [as the run was tested]")
+    evaluate.add_argument(
+        "--draws", type=positive, metavar="N", help="draws an example [as the run was tested]"
+    )
     experiment.add_data(evaluate)
     experiment.add_weights(evaluate)
-    sweep = commands.add_parser("sweep", help="train seeds x grid, one process each, and compare")
+    sweep = commands.add_parser(
+        "sweep",
+        help="train seeds x grid, one process each, and compare",
+        description="Trains every combination of --grid with every seed, a process each, says first how many"
+        " trainings that are, and compares them. It needs --grid or --seeds.",
+    )
     sweep.add_argument(
         "--grid",
         nargs="*",
@@ -116,12 +163,18 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE,...",
         help="settings to vary, for example beta=0.01,0.02",
     )
-    sweep.add_argument("--seeds", default="0,1,2", help="seeds of every grid point [0,1,2]")
-    sweep.add_argument("--jobs", type=positive, default=1, help="processes at once [1]")
     sweep.add_argument(
-        "--runs", type=Path, default=Path("runs") / "sweep", help="folder of the runs [runs/sweep]"
+        "--seeds", metavar="SEED,...", help=f"seeds of every grid point [{SEEDS}, where there is a grid]"
     )
-    sweep.add_argument("--config", type=Path, help="TOML file of settings common to all")
+    sweep.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes at once [1]")
+    sweep.add_argument(
+        "--runs",
+        type=Path,
+        default=Path("runs") / "sweep",
+        metavar="FOLDER",
+        help="folder of the runs [runs/sweep]",
+    )
+    sweep.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings common to all")
     sweep.add_argument(
         "--engine", choices=("local", "ray", "submitit"), default="local", help="where the jobs run [local]"
     )
@@ -362,11 +415,25 @@ def run_sweep(arguments: argparse.Namespace) -> int:
 
     common = ["--config", str(arguments.config)] if arguments.config else []
     common += [word for name, value in given(arguments).items() for word in flag_words(name, value)]
-    jobs = plan(arguments.grid, arguments.seeds, arguments.runs)
+    if not arguments.grid and not arguments.seeds:
+        raise ConfigError(
+            f"nothing is to vary: give --grid, such as --grid beta=0.01,0.1, or --seeds {SEEDS} for trainings"
+            " of one setting"
+        )
+    if "seed" in given(arguments):
+        raise ConfigError(f"a sweep takes --seeds, here --seeds {arguments.seed}, in place of --seed")
+    jobs = plan(arguments.grid, arguments.seeds or SEEDS, arguments.runs)
+    read = OneLine(prog=f"{program('vdn')} sweep")
+    add_settings(read)
     for job in jobs:  # a wrong grid is noticed before the first run
-        settings(parser().parse_args(job.command(common)[3:]))
+        settings(read.parse_args([*common, *job.settings], argparse.Namespace(config=arguments.config)))
     engine = make_engine(arguments.engine, arguments.jobs, dict(arguments.resources), arguments.runs)
     console = Output(stderr=True)
+    points = len({job.name for job in jobs})
+    told = (
+        f"{len(jobs)} trainings, settings x seeds {points} x {len(jobs) // points}, at once {arguments.jobs}"
+    )
+    console.print(f"{told}, into {arguments.runs}", soft_wrap=True, markup=False, highlight=False)
     bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -413,7 +480,9 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a command; a wrong setting, run, data set or folder is one line on stderr and exit status 2."""
-    return enter(parser(), _run, argv, ConfigError, DataError)
+    with ending_at_once():
+        known = parser()
+    return enter(known, _run, argv, ConfigError, DataError)
 
 
 def _run(given: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ is stored with the run. `None` stands for "the task's own", and `resolve` puts t
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,12 +41,21 @@ def _groups(default: str | None, doc: str, low: float, high: float) -> Any:
     )
 
 
-def group_values(text: str) -> list[float]:
-    """Numbers with commas between; ConfigError when they are none."""
+def group_values(text: str, flag: str = "") -> list[float]:
+    """Numbers with commas between; ConfigError, which names the flag, when they are none."""
     try:
         return [float(part) for part in text.split(",")]
     except ValueError as error:
-        raise ConfigError(f"numbers with commas between are needed, this is {text!r}") from error
+        named = (
+            f"{flag} takes numbers with commas between" if flag else "numbers with commas between are needed"
+        )
+        raise ConfigError(f"{named}, this is {text!r}") from error
+
+
+def described(item: dataclasses.Field[Any]) -> str:
+    """What a field of `Config` is, with the choices where there are some."""
+    options = " | ".join(str(option) for option in item.metadata.get("options", ()) if option != "")
+    return str(item.metadata["doc"]) + (f": {options}" if options else "")
 
 
 @dataclass(frozen=True)
@@ -220,8 +230,10 @@ class Config:
                 raise ConfigError(f"{flag} is one of {', '.join(map(str, meta['options']))}, not {value!r}")
             if "groups" in meta:
                 low, high = meta["groups"]
-                if not all(low <= number <= high for number in group_values(value)):
+                if not all(low <= number <= high for number in group_values(value, flag)):
                     raise ConfigError(f"{flag} takes numbers from {low:g} to {high:g}, these are {value}")
+            if isinstance(value, float) and math.isinf(value):
+                raise ConfigError(f"{flag} takes a finite number, this is {value:g}")
             if "low" in meta and not meta["low"] <= value <= meta["high"]:
                 upper = "" if meta["high"] == float("inf") else f" and at most {meta['high']:g}"
                 raise ConfigError(f"{flag} must be at least {meta['low']:g}{upper}, this is {value:g}")
@@ -343,6 +355,8 @@ def resolve(config: Config) -> Config:
     """`config` with its data set's own values where it has None. ConfigError for an unknown data set."""
     kind = kind_of(config.data)
     as_file = ":" in config.data
+    if as_file and config.data == f"{kind}:":
+        raise ConfigError(f"--data {config.data} names no file: give {config.data}PATH")
     if (
         kind not in (*TASK_DEFAULTS, *SEQUENCE_TASKS)
         or as_file != (kind in ("csv", "chords"))
@@ -433,5 +447,6 @@ def from_toml(path: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"the configuration {path} cannot be read: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"the configuration {path} cannot be read: {why}") from error
     return {name.replace("-", "_"): value for name, value in values.items()}

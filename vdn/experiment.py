@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from probes import RunError, regimes
-from probes.command_line import INTERRUPTED, shown
+from probes.command_line import INTERRUPTED, shown, whole_number
 from probes.diagnostics import derived
 from probes.experiments import store
 from probes.experiments.ablation import ablate, predictors, reliability
@@ -35,7 +35,7 @@ from probes.experiments.store import Cancelled, Progress
 from probes.experiments.subject import Score, Subject
 from probes.experiments.traversal import traverse
 from probes.neuron_names import read_neuron
-from vdn.config import Config, ConfigError
+from vdn.config import Config, ConfigError, described
 from vdn.data import READING, SPLITS, ForecastTask, Split, Task, index_batches, say_what_was_read
 from vdn.generation import beginning, continuation_tables, read_prompt
 from vdn.held import traverse_sequence
@@ -286,22 +286,30 @@ RUNNERS: dict[str, Callable[[Bench, argparse.Namespace, Progress], Tables]] = {
 def add_command(commands: argparse._SubParsersAction[Any]) -> None:
     """Adds `probe` to the subparsers of `python -m vdn`."""
     probe = commands.add_parser("probe", help="experiment on a run's network: what its neurons do")
-    probe.add_argument("run", type=Path, help="folder of the run")
-    kinds = probe.add_subparsers(dest="experiment", required=True)
+    probe.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
+    kinds = probe.add_subparsers(
+        dest="experiment", required=True, metavar="EXPERIMENT", prog=f"{probe.prog} RUN"
+    )
 
     parsers = {}
     for name, experiment in EXPERIMENTS.items():
         one = parsers[name] = kinds.add_parser(name, help=experiment.help)
         for setting in experiment.settings:
             words = f"{setting.help} [{setting.value}]"
-            one.add_argument(f"--{setting.flag}", type=positive, default=setting.value, help=words)
+            one.add_argument(
+                f"--{setting.flag}", type=positive, default=setting.value, metavar="N", help=words
+            )
         one.add_argument("--split", choices=SPLITS, default="test", help="where they are from [test]")
-        one.add_argument("--seed", type=int, default=0, help="seed of the noise [0]")
+        one.add_argument("--seed", type=whole_number, default=0, metavar="N", help="seed of the noise [0]")
         add_data(one)
         add_weights(one)
-        one.add_argument("--name", default=name, help=f"name under which the result is stored [{name}]")
+        one.add_argument(
+            "--name", default=name, metavar="NAME", help=f"name under which the result is stored [{name}]"
+        )
     cores = os.cpu_count() or 1
-    parsers["ablation"].add_argument("--workers", type=positive, default=cores, help=f"threads [{cores}]")
+    parsers["ablation"].add_argument(
+        "--workers", type=positive, default=cores, metavar="N", help=f"threads [{cores}]"
+    )
     which = "which; layers are counted from 1, neurons from 0"
     parsers["traversal"].add_argument("--neurons", type=neuron, nargs="+", metavar="LAYER:NEURON", help=which)
     where = "of sequences: positions t to hold them at; the page Sequence shows the validation split's"
@@ -312,7 +320,7 @@ def add_command(commands: argparse._SubParsersAction[Any]) -> None:
     )
     parsers["generation"].add_argument("--prompt", metavar="TEXT", help=words)
     fed = "predicted rows that are fed back at once [1]"
-    parsers["rollout"].add_argument("--feed", type=positive, default=1, help=fed)
+    parsers["rollout"].add_argument("--feed", type=positive, default=1, metavar="N", help=fed)
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -325,9 +333,11 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )
     for item in dataclasses.fields(Config):
         if item.name in READING:
-            doc = f"{item.metadata['doc']} [as the run was trained]"
+            doc = f"{described(item)} [as the run was trained]"
             choices = item.metadata.get("options")
-            parser.add_argument(f"--{item.name}", choices=choices, default=argparse.SUPPRESS, help=doc)
+            parser.add_argument(
+                f"--{item.name}", choices=choices, default=argparse.SUPPRESS, metavar="TEXT", help=doc
+            )
 
 
 def add_weights(parser: argparse.ArgumentParser) -> None:
@@ -353,7 +363,7 @@ def neuron(text: str) -> tuple[int, int]:
 
 def place(text: str) -> int:
     """A position of a sequence, from 0, for argparse."""
-    value = int(text)
+    value = whole_number(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"positions are counted from 0, this is {value}")
     return value
@@ -361,7 +371,7 @@ def place(text: str) -> int:
 
 def positive(text: str) -> int:
     """A count of at least 1, for argparse."""
-    value = int(text)
+    value = whole_number(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, this is {value}")
     return value

@@ -4,6 +4,7 @@ against the first grid point. Where the processes run is for `vdn.sweep_engines`
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
@@ -21,13 +22,22 @@ from scipy import stats
 from probes import Run
 from probes.analysis.paired_scores import UnpairedError
 from probes.analysis.score_differences import said, score_differences
+from probes.command_line import near
 from probes.log.limits import JSON_BYTES
 from probes.storage import is_store, open_folder
-from vdn.config import ConfigError
+from vdn.config import Config, ConfigError, flag_words
 from vdn.sweep_engines import Engine
 
 POLL_SECONDS = 0.2
 RETRIES = 3  # of a job that was killed: memory, a node that was lost
+SETTINGS = tuple(item.name for item in dataclasses.fields(Config))
+SWITCHES = {
+    (item.name, word): word == "true"
+    for item in dataclasses.fields(Config)
+    if isinstance(item.default, bool)
+    for word in ("true", "false")
+}
+"""A switch of the grid and its word -> its value."""
 PAIRED_LEVEL = 0.975  # two-sided 95 % intervals
 
 
@@ -43,16 +53,24 @@ class Job:
     def name(self) -> str:
         return " ".join(f"{name}={value}" for name, value in self.point) or "default"
 
+    @property
+    def settings(self) -> list[str]:
+        """The settings of its point as words of a command line."""
+        return [
+            word
+            for name, value in self.point
+            for word in flag_words(name, SWITCHES.get((name, value), value))
+        ]
+
     def command(self, common: list[str]) -> list[str]:
         """The training's command line."""
-        own = [word for name, value in self.point for word in (f"--{name.replace('_', '-')}", value)]
         return [
             sys.executable,
             "-m",
             "vdn",
             "train",
             *common,
-            *own,
+            *self.settings,
             "--seed",
             str(self.seed),
             "--out",
@@ -71,7 +89,21 @@ def plan(grid: list[str], seeds: str, runs: Path) -> list[Job]:
         name, separator, values = word.partition("=")
         if not separator or not values:
             raise ConfigError(f"--grid takes NAME=VALUE,VALUE..., this is {word!r}")
-        axes.append([(name.strip(), value.strip()) for value in values.split(",")])
+        name = name.strip().replace("-", "_")
+        if name == "seed":
+            raise ConfigError(f"seeds are not of the grid: give --seeds {values}")
+        if name not in SETTINGS:
+            raise ConfigError(
+                f"--grid: there is no setting {name!r}{near(name, SETTINGS)}; vdn train --help lists them"
+            )
+        if any(name == axis[0][0] for axis in axes):
+            raise ConfigError(
+                f"--grid has {name} twice: give all of its values at once, {name}=VALUE,VALUE..."
+            )
+        axis = [(name, value.strip()) for value in values.split(",")]
+        if (name, "true") in SWITCHES and any(value not in SWITCHES for value in axis):
+            raise ConfigError(f"--grid: {name} is true or false, not {values}")
+        axes.append(axis)
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError as error:

@@ -19,7 +19,7 @@ def add_command(commands: argparse._SubParsersAction[Any]) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "export", help="one HTML report of a run, or its numbers for other tools"
     )
-    parser.add_argument("run")
+    parser.add_argument("run", help="the run's folder, or s3://...")
     parser.add_argument(
         "--html",
         metavar="FILE",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import textwrap
 from typing import Any
 
 import pandas as pd
@@ -16,6 +18,10 @@ from probes.storage import local_folder
 FOLDER = "_fleet"
 """Folder, beside the runs, of the files that `compact` writes."""
 COMPACTED = ("runs", "neurons", "layers", "scalars")
+WIDTH = 160
+"""Columns of a table that goes to no terminal."""
+CELL = 40
+"""Letters of a value where a table is too wide."""
 EXAMPLE = "select beta, lr, avg(living_share), avg(validation_nll) from runs group by all order by all"
 
 
@@ -31,7 +37,9 @@ def add_command(commands: argparse._SubParsersAction[Any]) -> None:
     )
     parser.add_argument("folder", help="of runs, also s3://..., or `compact`")
     parser.add_argument("query", help=f"a SELECT statement; after `compact` the folder, which gets {FOLDER}/")
-    parser.add_argument("--csv", action="store_true", help="comma-separated values in place of a table")
+    parser.add_argument(
+        "--csv", action="store_true", help="comma-separated values, each whole, in place of a table"
+    )
     parser.add_argument(
         "--engine",
         choices=("duckdb", "daft"),
@@ -51,7 +59,10 @@ def run_command(options: argparse.Namespace) -> int:
         if compacting:
             _compact(found, folder, COMPACTED + (("history",) if options.history else ()))
         else:
-            _print(found.sql(options.query), options.csv)
+            answer = found.sql(options.query)
+            _print(answer, options.csv)
+            if not len(answer) and not _has_run(found):
+                print(shown(f"{folder} holds no run that can be read"), file=sys.stderr)
         for name, why in found.left_out.items():
             print(shown(f"left out: {name}: {why}"), file=sys.stderr)
     return 0
@@ -61,8 +72,62 @@ def _print(answer: pd.DataFrame, as_csv: bool) -> None:
     if as_csv:
         sys.stdout.write(answer.to_csv(index=False))
         return
-    texts = answer.apply(lambda column: column.map(_cell)) if len(answer) else answer
-    print(shown_lines(texts.to_string(index=False)) if len(answer) else "no rows")
+    if not len(answer):
+        print("no rows")
+        return
+    texts = pd.concat([column.map(_cell) for _, column in answer.items()], axis=1)
+    width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else WIDTH
+    print("\n".join(shown(line) for line in table_lines(texts, width)))
+
+
+def table_lines(texts: pd.DataFrame, width: int) -> list[str]:
+    """A table of texts as lines of at most `width` letters.
+
+    What does not fit is shown in parts below each other, each with the first column; values are cut at CELL
+    letters, and columns that hold one value alone are told before the table. Of one row a line a column.
+    """
+    lines = texts.to_string(index=False).split("\n")
+    if max(map(len, lines)) <= width:
+        return lines
+    if len(texts) == 1:
+        names = [str(name) for name in texts.columns]
+        widest = min(max(map(len, names)), CELL)
+        rows = [
+            f"{_cut(name, widest):<{widest}}  {text}" for name, text in zip(names, texts.iloc[0], strict=True)
+        ]
+        return [_cut(line, width) for line in rows]
+    cut = [[_cut(text, CELL) for text in (str(name), *column)] for name, column in texts.items()]
+    first, *others = [[f"{text:>{max(map(len, column))}}" for text in column] for column in cut]
+    varying, same, empty = [], [], []
+    for column in others:
+        name, *values = (text.strip() for text in column)
+        if set(values) <= {"", "-"}:
+            empty.append(name)
+        elif len(set(values)) == 1:
+            same.append(f"{name} = {values[0]}")
+        else:
+            varying.append(column)
+    told = {"in every row": same, "empty": empty}
+    words = [f"{what}: {', '.join(names)}" for what, names in told.items() if names]
+    found = [line for text in words for line in (*textwrap.wrap(text, width), "")]
+    part, parts = first, []
+    for column in varying:
+        longer = [f"{before} {text}" for before, text in zip(part, column, strict=True)]
+        if len(longer[0]) > width and part is not first:
+            parts.append(part)
+            longer = [f"{before} {text}" for before, text in zip(first, column, strict=True)]
+        part = longer
+    for lines in (*parts, part):
+        found += [*lines, ""]
+    return [_cut(line, width) for line in found[:-1]]
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
+
+
+def _has_run(found: Fleet) -> bool:
+    return len(found.sql("select run from runs limit 1")) > 0
 
 
 def _cell(value: Any) -> str:
@@ -71,13 +136,8 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else shown(value)
 
 
-def shown_lines(text: str) -> str:
-    """Several lines for a terminal, each as `shown`."""
-    return "\n".join(shown(line) for line in text.split("\n"))
-
-
 def _compact(found: Fleet, folder: str, tables: tuple[str, ...]) -> None:
-    if not len(found.sql("select run from runs limit 1")):
+    if not _has_run(found):
         raise RunError(f"{folder} holds no run that can be read")
     for table in tables:
         path = local_folder(folder).absolute() / FOLDER / f"{table}.parquet"

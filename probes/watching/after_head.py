@@ -48,6 +48,7 @@ from probes.watching.chains import (
     then_all,
     together,
 )
+from probes.watching.evidence import CandidateKey
 from probes.watching.graph_nodes import (
     NODES,
     SAME,
@@ -64,9 +65,6 @@ from probes.watching.slots import DISTRIBUTION, pick
 
 HELD_BYTES = 16e6  # of heads' outputs that are kept until it is seen what becomes of them
 NOTE = "probes.after_head"
-
-Key = tuple[str, int]
-"""Name and rank of a candidate."""
 
 SUMS = ("Add", "Sub", "Addcmul", "Normal")
 """Nodes that mean + scale * noise may end in."""
@@ -111,25 +109,26 @@ class AfterHeads:
         modules: Mapping[str, nn.Module],
         pairs: Iterable[PosteriorSource],
         listens: Callable[[], bool],
-        found: Callable[[Key, Reread, list[tuple[Tensor, Tensor]]], None],
+        found: Callable[[CandidateKey, Reread, list[tuple[Tensor, Tensor]]], None],
         parameters: Mapping[str, Tensor],
     ) -> None:
-        self.inside: dict[Key, Key] = {}
-        self.handed_on: dict[Key, Key] = {}
-        self.sampled: set[Key] = set()
-        self.unlike: set[Key] = set()
-        self._distributions: dict[Key, tuple[Where, Where]] = {}  # loc and scale of returned ones
-        self._ways: dict[tuple[Key, Where, Where], Any] = {}  # what the first sample of each was made by
+        self.inside: dict[CandidateKey, CandidateKey] = {}
+        self.handed_on: dict[CandidateKey, CandidateKey] = {}
+        self.sampled: set[CandidateKey] = set()
+        self.unlike: set[CandidateKey] = set()
+        self._distributions: dict[CandidateKey, tuple[Where, Where]] = {}  # loc and scale of returned ones
+        # what the first sample of each was made by
+        self._ways: dict[tuple[CandidateKey, Where, Where], Any] = {}
         self._noised: set[Where] = set()  # what noise is multiplied with
         self._listens, self._found = listens, found
-        self._keys: dict[Key, tuple[Where, Where]] = {}  # mean and scale of each candidate
-        self._seen: set[Key] = set()
+        self._keys: dict[CandidateKey, tuple[Where, Where]] = {}  # mean and scale of each candidate
+        self._seen: set[CandidateKey] = set()
         self._layers: set[str] = set()  # heads that are modules
         self._variables: dict[int, tuple[Where, Tensor]] = {}  # heads that are parameters, by id
         self._held: dict[Where, dict[int, Tensor]] = {}  # by call
         self._calls, self._room, self._budget = 0, HELD_BYTES, NODES
         self._roots: dict[Where, Where] = {}  # a module's output -> the head that it is computed from
-        self._forms: dict[Key, str] = {}  # as their names speak
+        self._forms: dict[CandidateKey, str] = {}  # as their names speak
         self._users: dict[tuple[Where, tuple[Step, ...]], set[Step | None]] = {}  # None: anything else
         self.hooked = False
         self._exits: dict[str, Where | None] = {}
@@ -156,7 +155,7 @@ class AfterHeads:
         self._variables.clear()
         self._budget = 0
 
-    def forget(self, keys: Collection[Key]) -> None:
+    def forget(self, keys: Collection[CandidateKey]) -> None:
         """A forward pass has raised: forget what heads have put out in it, and that these were told of."""
         for told in (self._seen, self.sampled, self.unlike):
             told -= set(keys)
@@ -428,7 +427,7 @@ class AfterHeads:
         places = [place for place, edge in enumerate(node.next_functions) if self._noted(*edge) is not None]
         return self._operand(node, places[0]) if len(places) == 1 else None
 
-    def _tell(self, keys: Sequence[Key], reread: Reread, use: Use) -> None:
+    def _tell(self, keys: Sequence[CandidateKey], reread: Reread, use: Use) -> None:
         self._seen.update(keys)
         outputs = self._outputs_of(use)
         for key in keys:
@@ -459,7 +458,7 @@ class AfterHeads:
             ):
                 self._found(key, unseen, [])
 
-    def _prepared(self, key: Key, mean: Where, scale: Where) -> None:
+    def _prepared(self, key: CandidateKey, mean: Where, scale: Where) -> None:
         chain = Chain(scale, 0)
         while len(users := self._users.get((scale, chain.steps), set())) == 1:
             (step,) = users

@@ -7,11 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from probes.watching.evidence import MIXING, NOTE
+from probes.watching.evidence import MIXING, NOTE, CandidateKey
 from probes.watching.graph_nodes import NODES, SAME, axis_of, kind_of
-
-Key = tuple[str, int]
-"""Name and rank of a candidate."""
 
 OF_CLASSES = ("Softmax", "LogSoftmax", "Logsumexp")
 """What logits of classes go through."""
@@ -24,7 +21,7 @@ BETWEEN = (*SAME, "Add", "Sub", "Mul", "Div", "Clamp", "Where")
 DEEPEST = 8  # nodes between an output and the parameters of the layer that made it
 
 
-def uses_of_candidates(tensors: Iterable[Tensor]) -> dict[Key, set[str]]:
+def uses_of_candidates(tensors: Iterable[Tensor]) -> dict[CandidateKey, set[str]]:
     """Candidates (`evidence.note`) -> the kinds of nodes that their tensors go through, the first on each way
     that is none of `BETWEEN`.
     """
@@ -34,7 +31,7 @@ def uses_of_candidates(tensors: Iterable[Tensor]) -> dict[Key, set[str]]:
         users.setdefault(below, []).append(node)
         if NOTE in below.metadata and below not in noted:
             noted.append(below)
-    found: dict[Key, set[str]] = {}
+    found: dict[CandidateKey, set[str]] = {}
     for start in noted:
         kinds, waiting, seen = set(), [start], {start}
         while waiting:
@@ -55,9 +52,9 @@ def _axis_of(node: Any) -> str:
     return "" if axis in (None, -1) else f"@{axis}"
 
 
-def summed(tensors: Iterable[Tensor]) -> set[Key]:
+def summed(tensors: Iterable[Tensor]) -> set[CandidateKey]:
     """Candidates whose means something is added to, as noise is to what is sampled with."""
-    found: set[Key] = set()
+    found: set[CandidateKey] = set()
     for node, below in _edges(tensors):
         if kind_of(node) in ADDING:
             while NOTE not in below.metadata and kind_of(below) in SAME and below.next_functions[0][0]:

@@ -13,7 +13,7 @@ from log_truth import simple_run
 
 import probes
 from probes.__main__ import main
-from probes.command_line import INTERRUPTED, UNMET, OneLine, enter
+from probes.command_line import INTERRUPTED, UNMET, OneLine, enter, number, whole_number
 from probes.recorder import RecorderError
 
 ROOT = Path(probes.__file__).parents[1]
@@ -230,3 +230,26 @@ def test_a_fault_of_ours_is_not_hidden():
 def test_json_is_untouched(runs, capsys):
     assert main(["show", str(runs / "run"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["run"] == "run"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["lss", "runs"], "did you mean ls?"),
+        (["show", "run", "--jsn"], "probes show: unrecognized arguments: --jsn (did you mean --json?)"),
+        (["show", "run", "--nothing-like-it"], "arguments: --nothing-like-it; see"),
+    ],
+)
+def test_a_near_miss_is_named(capsys, words, says):
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == UNMET
+    [line] = capsys.readouterr().err.splitlines()
+    assert says in line
+
+
+def test_numbers_of_a_command_line():
+    assert (number("1e-3"), whole_number("-7")) == (0.001, -7)
+    for read in (number, whole_number):
+        with pytest.raises(argparse.ArgumentTypeError, match="'1,5'"):
+            read("1,5")

@@ -33,7 +33,13 @@ def words(settings):
         (["--data", "csv:/absent.csv"], "no such file"),
         (["--data", "csv:{text}"], "no column of numbers"),
         (["--steps", "0"], "--steps must be at least 1"),
-        (["--neurons", "many"], "invalid int value"),
+        (["--neurons", "many"], "takes a whole number, this is 'many'"),
+        (["--beta", "0.01,0.1"], "vdn sweep --grid beta=0.01,0.1"),
+        (["--seed", "0,1"], "vdn sweep --seeds 0,1"),
+        (["--lr", "inf"], "--lr takes a finite number"),
+        (["--phi", "0.5,x"], "--phi takes numbers with commas between"),
+        (["--data", "csv:"], "names no file"),
+        (["--bta", "1"], "did you mean --beta?"),
         (["--sigma", "none"], "--sigma is one of"),
         (["--device", "cuda:99"], "device 'cuda:99'"),
         (["--config", "/absent.toml"], "cannot be read"),
@@ -310,6 +316,34 @@ def test_counts_begin_at_one(capsys, words):
 def test_a_folder_without_a_run(tmp_path, capsys, what):
     assert main([what, str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ([], "give --grid, such as"),
+        (["--beta", "0.1"], "give --grid, such as"),
+        (["--seed", "3", "--grid", "beta=0.1"], "takes --seeds, here --seeds 3"),
+        (["--grid", "beta=0.1,x"], "sweep: argument --beta: takes a number"),
+        (["--grid", "beta=0.1", "--data", "mnist"], "unknown data set"),
+    ],
+)
+def test_a_sweep_that_cannot_be_starts_nothing(tmp_path, capsys, extra, message):
+    try:
+        status = main(["sweep", "--runs", str(tmp_path / "runs"), *extra])
+    except SystemExit as leave:
+        status = leave.code
+    assert status == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_help_names_the_choices_of_a_setting(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "what sigma depends on: shared | per_neuron | input [input]" in said
 
 
 def test_sweep(tmp_path, capsys, small):

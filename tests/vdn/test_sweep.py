@@ -16,10 +16,16 @@ def test_plan_is_every_combination(tmp_path):
     assert jobs[0].name == "beta=0.1 pool=mean"
     command = jobs[0].command(["--neurons=4"])
     assert command[3:] == [
-        *("train", "--neurons=4", "--beta", "0.1", "--pool", "mean"),
+        *("train", "--neurons=4", "--beta=0.1", "--pool=mean"),
         *("--seed", "0", "--out", str(jobs[0].folder)),
     ]
     assert [job.name for job in plan([], "1", tmp_path)] == ["default"]
+
+
+def test_switches_are_settings_of_a_grid(tmp_path):
+    jobs = plan(["twin=false,true", "sigma-init=0.5"], "0", tmp_path)
+    assert [job.settings for job in jobs] == [[word, "--sigma-init=0.5"] for word in ("--no-twin", "--twin")]
+    assert jobs[0].name == "twin=false sigma_init=0.5"
 
 
 @pytest.mark.parametrize(
@@ -30,6 +36,10 @@ def test_plan_is_every_combination(tmp_path):
         ([], "a", "--seeds"),
         ([], "0,0", "two runs"),
         (["beta=1,1"], "0", "two runs"),
+        (["beta=1", "lr=1", "beta=2"], "0", "beta twice"),
+        (["bta=1"], "0", "did you mean beta"),
+        (["seed=1,2"], "0", "--seeds 1,2"),
+        (["twin=yes"], "0", "true or false"),
     ],
 )
 def test_bad_plans(tmp_path, grid, seeds, message):

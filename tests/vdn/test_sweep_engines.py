@@ -81,7 +81,7 @@ def test_local_jobs_are_processes_that_are_stopped(tmp_path: Path) -> None:
 def test_an_engine_that_is_not_installed_is_named(tmp_path: Path, engine: str, package: str) -> None:
     code = (
         f"import sys; sys.modules[{package!r}] = None; from vdn.__main__ import main;"
-        f"sys.exit(main(['sweep', '--engine={engine}', '--runs={tmp_path / 'runs'}']))"
+        f"sys.exit(main(['sweep', '--seeds=0', '--engine={engine}', '--runs={tmp_path / 'runs'}']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -25,7 +25,7 @@ POINTS = {
     "nll": "NLL (nats)",
     "crps": "CRPS (target's unit)",
     "squared_error": "squared error (target's unit²)",
-    "nll_joint": "joint NLL (nats)",
+    "nll_joint": "NLL (nats)",
     "nll_marginal": "marginal NLL (nats)",
     "energy": "energy score (target's unit)",
     "mse": "squared error (target's unit²)",

@@ -1,6 +1,4 @@
-"""Tables of plain rows: gathered, written, read by step, refused where they are not what their folder
-holds.
-"""
+"""Tables of plain rows: gathered, written, read by step."""
 
 import re
 
@@ -125,84 +123,6 @@ def test_no_batch_has_more_rows_than_its_limit(tmp_path, monkeypatch):
     storage = LocalStorage(tmp_path)
     rows.write_rows(storage, "predictions/a.parquet", predictions(np.arange(7)), "full")
     assert [batch.num_rows for batch in rows.read_batches(storage, "predictions/a.parquet")] == [2, 2, 2, 1]
-
-
-@pytest.mark.parametrize(
-    ("name", "change", "words"),
-    [
-        (
-            "scalars",
-            lambda t: t.drop_columns("split"),
-            "lacks the column `split`: this is not a file of `scalars/`",
-        ),
-        (
-            "scalars",
-            lambda t: t.set_column(0, "step", t["step"].cast(pa.int32())),
-            "column `step` is int32, not int64",
-        ),
-        (
-            "scalars",
-            lambda t: t.append_column("x", pa.array([b"1"] * t.num_rows)),
-            "column `x` is binary, which",
-        ),
-    ],
-)
-def test_columns_that_a_folder_does_not_hold_are_refused(name, change, words):
-    with pytest.raises(RunError, match=words):
-        rows.check_columns(change(scalars(1, 2)).schema, name, "file")
-
-
-def test_columns_beyond_those_that_are_always_there():
-    rows.check_columns(scalars(1).append_column("more", pa.array([True])).schema, "scalars", "file")
-    layers = rows.LAYER_COLUMNS.append(pa.field("kl_mean", pa.float32()))
-    rows.check_columns(layers, "layers", "file")
-    with pytest.raises(RunError, match="column `x` is int64, which `layers/` does not hold"):
-        rows.check_columns(layers.append(pa.field("x", pa.int64())), "layers", "file")
-    rows.check_columns(layers.append(pa.field("settled_10", pa.int32())), "layers", "file")
-    evaluation = rows.SCHEMAS["evaluation"]
-    with pytest.raises(RunError, match="column `x` is string, which `evaluation/` does not hold"):
-        rows.check_columns(evaluation.append(pa.field("x", pa.string())), "evaluation", "file")
-
-
-def keyed(**columns):
-    full = {"step": [1], "layer": [0], "kind": ["x"], "neuron": [0], "value": [None], "text": [""]} | columns
-    return pa.table(full, schema=rows.SCHEMAS["events"])
-
-
-@pytest.mark.parametrize(
-    "columns",
-    [
-        {"layer": [None], "neuron": [None]},
-        {"layer": [1], "neuron": [4]},
-        {"step": [2**53]},
-        {"step": [-(2**53)]},
-    ],
-)
-def test_keys_that_the_run_has(columns):
-    rows.check_keys(keyed(**columns), "events", "file", [2, 5])
-
-
-@pytest.mark.parametrize(
-    ("columns", "words"),
-    [
-        ({"layer": [2]}, "names layer 2, which the run does not have"),
-        ({"layer": [-1]}, "names layer -1"),
-        ({"neuron": [2]}, "names a neuron that its layer does not have"),
-        ({"neuron": [-1]}, "names a neuron"),
-        ({"layer": [1], "neuron": [5]}, "names a neuron"),
-        ({"step": [2**53 + 1]}, "names step 9007199254740993"),
-        ({"step": [-(2**53) - 1]}, "names step -9007199254740993"),
-    ],
-)
-def test_keys_that_the_run_does_not_have_are_refused(columns, words):
-    with pytest.raises(RunError, match=words):
-        rows.check_keys(keyed(**columns), "events", "file", [2, 5])
-
-
-def test_a_key_without_a_value_is_refused():
-    table = pa.table({"step": pa.array([1, None], pa.int64()), "y": [0.0, 1.0]})
-    with pytest.raises(RunError, match="column `step` has gaps"):
-        rows.check_keys(table, "predictions", "file", [2])
 
 
 class Folder:
@@ -373,17 +293,6 @@ def test_what_is_too_large_to_be_read_at_once_is_written_as_several_files(monkey
     assert pa.concat_tables(parts)["step"].to_pylist() == list(range(10))
 
 
-def test_a_class_or_index_beyond_all_limits_is_refused():
-    arrays = [pa.array([0]), pa.array([0], pa.int16()), pa.array([0], pa.int32())]
-    for number in (-1, 2**30):
-        table = pa.Table.from_arrays(
-            [*arrays, pa.array([number], pa.int32()), pa.array([1.0], pa.float32())],
-            schema=rows.SCHEMAS["classes"],
-        )
-        with pytest.raises(RunError, match=f"names class {number}, which the run does not have"):
-            rows.check_keys(table, "classes", "file", [2])
-
-
 @pytest.mark.parametrize(
     ("kind", "stored"),
     [
@@ -438,49 +347,6 @@ def test_columns_of_predictions_are_of_one_kind_throughout():
     for wrong in ({"a": [True]}, {"a": ["1"]}, {"b": [1]}, {"c": [0.5]}, {"d": ["x"]}):
         with pytest.raises(ValueError, match=rf"column `{next(iter(wrong))}` is \w+, and was \w+ before"):
             rows.prediction_table(2, pd.DataFrame(wrong), known)
-
-
-def test_a_table_has_a_name_that_runs_have():
-    for name in ("neurons", "pyramid/16", "pyramid/256", "layers", *rows.SCHEMAS):
-        assert rows.known_table(name) == name
-        assert rows.lasting_columns(name).names[0] == "step"
-    assert rows.lasting_columns("neurons").names == ["step", "layer", "neuron", "regime", "settled"]
-    assert rows.lasting_columns("layers").names == [
-        "step",
-        "layer",
-        *(f"regime_{code}" for code in range(10)),
-    ]
-    for name in ("pyramid", "pyramid/17", "inputs/", ""):
-        with pytest.raises(
-            KeyError, match=f"a run has no table '{name}'; its tables are neurons, pyramid/16,"
-        ):
-            rows.known_table(name)
-
-
-@pytest.mark.parametrize(
-    ("schema", "wrong"),
-    [
-        ({"index": [0, 2**20 - 1]}, None),
-        ({"index": [2**20]}, "index 1048576"),
-        ({"index": [-1, 5]}, "index -1"),
-        ({"class": [2**20 - 1]}, None),
-        ({"class": [0, 2**20]}, "class 1048576"),
-        ({"input": [0, 2**31 - 1]}, None),
-        ({"input": [-1]}, "input -1"),
-        ({"t": [0]}, None),
-        ({"t": [3, -2]}, "t -2"),
-        ({"layer": [0, 1]}, None),
-        ({"layer": [0, 2]}, "layer 2"),
-        ({"input": [0.5]}, None),
-    ],
-)
-def test_each_key_has_its_range(schema, wrong):
-    table = pa.table(schema)
-    if wrong is None:
-        rows.check_keys(table, "predictions", "file", [2, 5])
-        return
-    with pytest.raises(RunError, match=f"file names {wrong}, which the run does not have"):
-        rows.check_keys(table, "predictions", "file", [2, 5])
 
 
 def test_tables_below_each_other_take_the_wider_type():
