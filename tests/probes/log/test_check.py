@@ -195,10 +195,6 @@ FAULTS = {
         lambda run: manifest_with(run, steps={"count": 599, "first": 0, "last": 599}),
         "says steps",
     ),
-    "truncated summary of the neurons": (
-        lambda run: (path := run / neuron_summary.FILE).write_bytes(path.read_bytes()[:-40]),
-        "neuron_summary.parquet",
-    ),
     "summary of the neurons that differs": (
         lambda run: rewrite_summary(run, lambda t: shifted(t, "kl_last", 0.01)),
         "kl_last differs from the rows",
@@ -216,6 +212,14 @@ def test_planted_faults_are_found(run, fault, capsys):
     assert any(words in f"{finding.where} {finding.what}" for finding in errors)
     assert main(["check", str(run)]) == 1
     assert words in capsys.readouterr().out.replace("\n", "")
+
+
+def test_of_a_truncated_summary_its_file_is_named(run):
+    path = run / neuron_summary.FILE
+    path.write_bytes(path.read_bytes()[:-40])
+    [finding] = check(run)
+    assert (finding.level, finding.where) == ("error", neuron_summary.FILE)
+    assert "no footer" in finding.what
 
 
 def test_a_ten_bit_run_is_sound(tmp_path):
