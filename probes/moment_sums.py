@@ -23,7 +23,7 @@ LARGEST = torch.finfo(torch.float32).max
 
 
 @dataclass
-class Centred:
+class CentredMoments:
     """Mean, as base + rest, and mean squared deviation, each (N K,).
 
     Two numbers for the mean: between micro-batches means of 1e3 differ by less than the rounding of their
@@ -45,29 +45,29 @@ class Centred:
             return self.mean
         return self.base.double() + self.rest.double()
 
-    def pooled(self, other: Centred, share: Tensor) -> Centred:
+    def pooled(self, other: CentredMoments, share: Tensor) -> CentredMoments:
         shift = (other.base - self.base) + (other.rest - self.rest)
         square = self.square + share * (other.square - self.square) + share * (1 - share) * shift * shift
-        return Centred(self.base, self.rest + share * shift, square)
+        return CentredMoments(self.base, self.rest + share * shift, square)
 
 
 @dataclass
-class Sums:
+class MomentSums:
     """Sums over rows, as means by name, (N K,) or (N,); `mu` and, where whitened by a prior, `r` with their
     deviations. `independent` of the `count` rows are inputs of their own: a predecessor is nearly its origin.
     """
 
     count: Tensor
     independent: Tensor
-    mu: Centred
+    mu: CentredMoments
     means: dict[str, Tensor]
     non_finite: Tensor
-    r: Centred | None = None
+    r: CentredMoments | None = None
 
-    def pooled(self, other: Sums) -> Sums:
+    def pooled(self, other: MomentSums) -> MomentSums:
         count = self.count + other.count
         share = other.count / count.clamp_min(1)
-        return Sums(
+        return MomentSums(
             count,
             self.independent + other.independent,
             self.mu.pooled(other.mu, share),
@@ -83,7 +83,7 @@ def plain_sums(
     log_sigma: Tensor | None,
     log_variance: Tensor | None,
     counts_non_finite: bool = False,
-) -> Sums:
+) -> MomentSums:
     """Sums over rows under Normal(0, 1), of (B, N, K); part of the rows after part, so that what is computed
     of one stays in the cache. Inputs without a finite KL are counted where there are any.
     """
@@ -139,10 +139,10 @@ def plain_sums(
     sums /= max(1, rows)
     means = {"variance": variance[0], "log_v": log_v[0], "kl": kl_sum[0], "active_share": active[0]}
     deviation = torch.addcmul(square, rest, rest, value=-1.0).clamp_min_(0)
-    return Sums(count, count, Centred(base[0], rest[0], deviation[0]), means, non_finite)
+    return MomentSums(count, count, CentredMoments(base[0], rest[0], deviation[0]), means, non_finite)
 
 
-class Rows:
+class BatchRows:
     """Tensors broadcastable to (B, N, K) as float32 matrices (B, N K), or (1, N K) where all rows are one;
     their means.
     """
@@ -180,7 +180,7 @@ class Rows:
 class PosteriorRows:
     """The matrices of one batch and what is summed from them."""
 
-    def __init__(self, rows: Rows, mu: Tensor, sigma: Tensor, log_sigma: Tensor | None) -> None:
+    def __init__(self, rows: BatchRows, mu: Tensor, sigma: Tensor, log_sigma: Tensor | None) -> None:
         self.rows = rows
         self.mu = rows.matrix(mu, mu, 0.0)
         self.sigma = rows.matrix(sigma, mu, 1.0)
@@ -196,12 +196,12 @@ class PosteriorRows:
         fits = value.shape == self.scratch.shape  # sigma may have more rows than a mean that all inputs share
         return self.rows.mean(torch.mul(value, value, out=self.scratch if fits else None))
 
-    def centred(self, value: Tensor) -> Centred:
+    def centred(self, value: Tensor) -> CentredMoments:
         """Mean and variance over rows, taken around the mean of a few of them."""
         base = base_of(value, self.rows.mask)
         centred = value - base
         rest = self.rows.mean(centred)
-        return Centred(base, rest, (self.rows.mean(centred.mul_(centred)) - rest * rest).clamp_min(0))
+        return CentredMoments(base, rest, (self.rows.mean(centred.mul_(centred)) - rest * rest).clamp_min(0))
 
     def count_of(self, compare: Any, value: Tensor, limit: Any) -> Tensor:
         """Count of rows where `compare(value, limit)`; written as numbers at once, which costs a third of a
@@ -212,21 +212,21 @@ class PosteriorRows:
         out = self.scratch if value.shape == self.scratch.shape else torch.empty_like(value)
         return row_sum(self.rows.ones, compare(value, limit, out=out))
 
-    def sums(self, mu: Centred, limits: tuple[float, float] | None) -> Sums:
+    def sums(self, mu: CentredMoments, limits: tuple[float, float] | None) -> MomentSums:
         means = {"variance": self.mean_square(self.sigma), "log_v": 2 * self.rows.mean(self.log_sigma)}
         count = self.rows.count
         if limits is not None:
             low, high = limits[0] * (1 + LIMIT_TOLERANCE), limits[1] * (1 - LIMIT_TOLERANCE)
             means["clamp_share"] = self.count_of(_outside, self.sigma, (low, high)) / self.rows.divisor
-        return Sums(count, count, mu, means, torch.zeros_like(means["variance"][: self.rows.shape[1]]))
+        return MomentSums(count, count, mu, means, torch.zeros_like(means["variance"][: self.rows.shape[1]]))
 
-    def whiten(self, sums: Sums, prior_mu: Tensor | float, prior_sigma: Tensor | float) -> None:
+    def whiten(self, sums: MomentSums, prior_mu: Tensor | float, prior_sigma: Tensor | float) -> None:
         """Add the moments of r and v; a prior that all inputs share needs no pass over the rows."""
         m = self.prior_mu = self.rows.matrix(prior_mu, self.mu, 0.0)
         s = self.prior_sigma = self.rows.matrix(prior_sigma, self.mu, 1.0)
         means, mu = sums.means, sums.mu
         if len(m) == 1 and len(s) == 1:
-            sums.r = Centred((mu.base - m[0]) / s[0], mu.rest / s[0], mu.square / (s[0] * s[0]))
+            sums.r = CentredMoments((mu.base - m[0]) / s[0], mu.rest / s[0], mu.square / (s[0] * s[0]))
         else:
             sums.r = self.centred((self.mu - m) / s)
         means["v"] = means["variance"] / (s[0] * s[0]) if len(s) == 1 else self.mean_square(self.sigma / s)
@@ -244,7 +244,7 @@ class PosteriorRows:
     def by_dimension(self, value: Tensor) -> Tensor:
         return value[:, None].expand(self.rows.shape[1:]).reshape(-1)
 
-    def add_kl(self, sums: Sums, kl: Tensor | None, past: Tensor | None, floor: Tensor | float) -> None:
+    def add_kl(self, sums: MomentSums, kl: Tensor | None, past: Tensor | None, floor: Tensor | float) -> None:
         """Add the mean of the inputs' KL (B, N), the share of active inputs, and the count of non-finite
         ones.
         """

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from probes.families.gaussian import GAUSSIAN
-from probes.moment_sums import Centred, PosteriorRows, Rows, Sums, plain_sums
+from probes.moment_sums import BatchRows, CentredMoments, MomentSums, PosteriorRows, plain_sums
 from probes.persistence import BlockPairs, Pairs, slopes
 from probes.precision import unrounded
 from probes.schema import FEWEST_ROWS
@@ -122,7 +122,7 @@ class Moments:
         self.n_blocks = n_blocks
         self._shape = torch.Size()
         self._shared = False
-        self._sums: Sums | None = None
+        self._sums: MomentSums | None = None
         self._pairs: Pairs | None = None  # of a batch
         self._block_pairs: BlockPairs | None = None  # of a split
 
@@ -213,7 +213,7 @@ class Moments:
             raise ValueError("ids of blocks of time need their number: Moments(n_blocks=...)")
         self._shape = mu.shape[1:]
         with unrounded(mu.device):
-            rows = Rows(mu.shape, mask, mu.device)
+            rows = BatchRows(mu.shape, mask, mu.device)
             posterior = PosteriorRows(rows, mu, sigma, log_sigma)
             halves = (
                 mask is None
@@ -397,7 +397,7 @@ class Moments:
             found["rows"] = sums.independent
         return found
 
-    def _centred_by_halves(self, posterior: PosteriorRows, series: Tensor | None) -> Centred:
+    def _centred_by_halves(self, posterior: PosteriorRows, series: Tensor | None) -> CentredMoments:
         """Of (B, N K), origins then predecessors: the pairs' sums hold those of all rows, which spares half
         of the passes.
         """
@@ -406,9 +406,9 @@ class Moments:
         values = (mu - base).view(2, len(mu) // 2, -1)
         self._pairs = self._pairs or Pairs(self.n_series)
         rest, squares = self._pairs.add(self._shape, base, values, series, scratch=posterior.scratch)
-        return Centred(base[0], rest, squares / len(mu))
+        return CentredMoments(base[0], rest, squares / len(mu))
 
-    def _pool(self, part: Sums) -> None:
+    def _pool(self, part: MomentSums) -> None:
         if self._sums is None:
             self._sums = part
             return

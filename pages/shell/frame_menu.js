@@ -1,7 +1,8 @@
-// Pages that the run cannot fill are dimmed in the menu, with the reason to hover on.
+// Pages that the run cannot fill are dimmed in the menu, at the top or in a phone's sidebar, with the reason to
+// hover on.
 export default function ({ data }) {
   const unfilled = data?.unfilled ?? {};
-  for (const link of document.querySelectorAll('[data-testid="stTopNavLink"]')) {
+  for (const link of document.querySelectorAll('[data-testid="stTopNavLink"], [data-testid="stSidebarNavLink"]')) {
     const path = new URL(link.href).pathname.split("/").pop() || "replay";
     const why = unfilled[path];
     link.classList.toggle("unfilled", Boolean(why));

@@ -178,8 +178,7 @@ def ablation_predictors(predictors: pd.DataFrame, score: str, mode: str, layers:
     labels = [
         "regime (share of ranks' variance)" if name == "regime" else STATISTICS[name].label for name in names
     ]
-    # a line a word or two: on a phone plotly leaves out a text that would touch its neighbour
-    ticks = [label.replace(" (", "<br>(").replace(" of ", " of<br>") for label in labels]
+    ticks = [label.partition(" (")[0] for label in labels]  # a longer one has no room on a phone
     figure.update_xaxes(
         title="statistic of the neuron", tickvals=np.arange(len(names)), ticktext=ticks, showgrid=False,
         autotickangles=[0, 35],

@@ -13,6 +13,7 @@ from probes.figures import style
 from probes.figures.builder import FigureBuilder
 
 PER_DECADE = 8  # bars
+NARROWEST = 0.75  # decades shown, where all neurons have about one half-life
 
 
 def half_life_histogram(
@@ -51,6 +52,10 @@ def half_life_histogram(
                 customdata=np.column_stack([low, high]), hovertemplate=hover,
             )
         )  # fmt: skip
+        named = [np.log10(mark) for mark in (marks or {}).values() if np.isfinite(mark) and mark > 0]
+        left, right = min([edges[0], *named]), max([edges[-1], *named])
+        room = max(NARROWEST - (right - left), 0) / 2 + 0.02
+        figure.update_xaxes(range=[left - room, right + room])
     for label, mark in (marks or {}).items():
         if np.isfinite(mark) and mark > 0:
             line = {"color": style.CURSOR, "width": 1.5, "dash": "dash"}

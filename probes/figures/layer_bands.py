@@ -97,7 +97,7 @@ def layer_bands(
     shown = list(range(len(layers))) if shown is None else list(shown)
     figure = FigureBuilder.small_multiples(
         len(shown), titles=[style.text(layers[i]) for i in shown], shared_xaxes="all", shared_yaxes="all",
-        shared_legend=True, horizontal_spacing=0.05,
+        shared_legend=True, horizontal_spacing=0.08,
     )  # fmt: skip
     for panel, layer in enumerate(shown):
         part, color = table[table["layer"] == layer], style.layer_color(layer, len(layers))

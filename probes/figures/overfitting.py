@@ -21,7 +21,9 @@ OF_BATCHES = {"nll_joint": "nll"}
 SMOOTHED = 0.02
 """Half-life of the average over training batches, as a share of the run."""
 LATE = 0.8
-"""Share of the run from which on the best validation's step is written to its left, where there is room."""
+"""Share of the steps shown from which on the best validation's step is written to its left, where there is
+room; in the first 1 - LATE of them to its right.
+"""
 
 
 class Scores(NamedTuple):
@@ -110,6 +112,7 @@ def overfitting(
     runs = [(scores, "this run", palette.BLUE, axis)]
     if other is not None:
         runs.append((other, style.text(label), palette.TWIN, other_axis or axis))
+    last_step = max(int(one.training["step"].iloc[-1]) for one, *_ in runs)
     seen = []
     for one, name, color, own_axis in runs:
         steps, values = one.training["step"].to_numpy(), one.training["value"].to_numpy(float)
@@ -122,11 +125,12 @@ def overfitting(
         validated = style.along(own_axis, one.validation["step"])
         figure.line(validated, one.validation["value"], f"{name}, validation", color=color, width=1.75)
         at, value = one.best
-        late = at - steps[0] > LATE * (steps[-1] - steps[0])
+        along = (at - steps[0]) / max(float(last_step - steps[0]), 1.0)
+        side = "left" if along > LATE else "right" if along < 1 - LATE else "center"
         figure.scatter(
             style.along(own_axis, [at]), [value], f"{name}, best validation", mode="markers+text",
             marker={"symbol": "diamond", "size": 10, "color": color}, text=[f"step {at:,}"],
-            textposition=f"bottom {'left' if late else 'center'}", showlegend=False,
+            textposition=f"bottom {side}", showlegend=False,
         )  # fmt: skip
     reached = np.concatenate(seen)
     reached = reached[np.isfinite(reached)]
@@ -159,7 +163,8 @@ def in_words(scores: Scores, name: str) -> str:
     Returns
     -------
     str
-        Such as "this run: best at step 499, +0.034 since; at the end validation is 0.120 above training".
+        Such as "this run: best at step 499, +0.034 nats since; at the end validation is 0.120 nats above
+        training".
     """
     at, best = scores.best
     last = scores.validation.iloc[-1]
@@ -170,9 +175,12 @@ def in_words(scores: Scores, name: str) -> str:
         steps = training["step"].to_numpy()
         values = smooth(steps, values, max(SMOOTHED * float(steps[-1] - steps[0]), 1.0))
     gap = float(last["value"]) - float(values[-1])
-    since = "the last validation" if at == int(last["step"]) else f"{lost:+.3f} since"
+    unit = "" if scores.name == "loss" else " nats"
+    since = "the last validation" if at == int(last["step"]) else f"{lost:+.3f}{unit} since"
     side = "above" if gap >= 0 else "below"
-    return f"{name}: best at step {at:,}, {since}; at the end validation is {abs(gap):.3f} {side} training"
+    return (
+        f"{name}: best at step {at:,}, {since}; at the end validation is {abs(gap):.3f}{unit} {side} training"
+    )
 
 
 def _curve(scalars: pd.DataFrame, split: str, name: str | None) -> pd.DataFrame:

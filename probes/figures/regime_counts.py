@@ -43,7 +43,7 @@ def regime_counts(
     present = [code for code in STACK if summary.get(f"settled_{code}", pd.Series(0)).sum() > 0]
     figure = FigureBuilder.small_multiples(
         len(layers), titles=[style.text(name) for name in layers], shared_xaxes="all", shared_yaxes="all",
-        shared_legend=True, horizontal_spacing=0.05,
+        shared_legend=True, horizontal_spacing=0.08,
     )  # fmt: skip
     for layer in range(len(layers)):
         part = summary[summary["layer"] == layer]

@@ -65,7 +65,7 @@ def regime_transitions(
     shown = list(range(len(layers))) if shown is None else list(shown)
     figure = FigureBuilder.small_multiples(
         len(shown), titles=[style.text(layers[i]) for i in shown], shared_xaxes="all", shared_yaxes="all",
-        shared_legend=True, horizontal_spacing=0.05, vertical_spacing=0.2,
+        shared_legend=True, horizontal_spacing=0.08, vertical_spacing=0.2,
     )  # fmt: skip
     living = REGIMES[0]
     kinds = [("came alive", came, 1, living.color)]

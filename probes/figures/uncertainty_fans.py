@@ -78,7 +78,7 @@ def uncertainty_fans(
     figure = FigureBuilder(
         2, max(len(shown), 1), titles=[style.text(layers[i]) for i in shown],
         shared_xaxes="all", shared_yaxes="rows", shared_legend=True,
-        horizontal_spacing=0.05, vertical_spacing=0.06,
+        horizontal_spacing=0.08, vertical_spacing=0.06,
     )  # fmt: skip
     tables = uncertainty_quantiles(summary)
     others = uncertainty_quantiles(other) if other is not None else {}

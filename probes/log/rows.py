@@ -5,7 +5,6 @@ scores by origin.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -19,130 +18,59 @@ import pyarrow.parquet as pq
 
 from probes.errors import REMEDY, RunError
 from probes.log import opening
-from probes.log.blocks import CODEC, CODES, KEY_FIELDS, column_rank, is_grid, pyramid_name, round_mantissa
+from probes.log.blocks import CODEC, KEY_FIELDS, column_rank, round_mantissa
 from probes.log.footer_checksum import checksummed_writer
-from probes.log.limits import LARGEST, MAX_CLASSES
 from probes.log.opening import LogFile
+from probes.log.row_schemas import (
+    COUNT,
+    LAYER,
+    LAYER_COLUMNS,
+    LAYER_KEYS,
+    NEURON,
+    OF_FAMILIES,
+    ROUNDED,
+    SCHEMAS,
+    STEP,
+    TABLES,
+    check_columns,
+    check_keys,
+    is_plain,
+    known_table,
+    lasting_columns,
+)
 from probes.log.segments import Segment, counted_segments
-from probes.schema import FORCES, PYRAMID, REGIME, SEQUENCE, SETTLED
 from probes.storage import Listing, Storage
 
-STEP, LAYER, NEURON = KEY_FIELDS
-
-
-def _column(name: str, kind: pa.DataType) -> pa.Field:
-    return pa.field(name, kind, nullable=False)
-
-
-SCHEMAS: dict[str, pa.Schema] = {
-    "scalars": pa.schema(
-        [
-            STEP,
-            pa.field("epoch", pa.float64()),
-            _column("time", pa.float64()),
-            _column("split", pa.string()),
-            _column("name", pa.string()),
-            _column("value", pa.float64()),
-        ]
-    ),
-    "events": pa.schema(
-        [
-            STEP,
-            LAYER.with_nullable(True),
-            _column("kind", pa.string()),
-            NEURON.with_nullable(True),
-            pa.field("value", pa.float64()),
-            _column("text", pa.string()),
-        ]
-    ),
-    "probe": pa.schema(
-        [
-            *KEY_FIELDS,
-            _column("input", pa.int32()),
-            *(_column(name, pa.float32()) for name in ("mu", "sigma")),
-        ]
-    ),
-    "parameters": pa.schema(
-        [
-            *KEY_FIELDS,
-            _column("input", pa.int32()),
-            _column("name", pa.string()),
-            _column("index", pa.int32()),
-            _column("value", pa.float32()),
-        ]
-    ),
-    "classes": pa.schema([*KEY_FIELDS, _column("class", pa.int32()), _column("usage", pa.float32())]),
-    "inputs": pa.schema(
-        [STEP, _column("input", pa.int32()), _column("kind", pa.string()), _column("content", pa.string())]
-    ),
-    "forces": pa.schema(
-        [*KEY_FIELDS, _column("term", pa.string()), *(_column(name, pa.float32()) for name in FORCES)]
-    ),
-    "sequence": pa.schema(
-        [*KEY_FIELDS, _column("t", pa.int32()), *(_column(name, pa.float32()) for name in SEQUENCE)]
-    ),
-    "sequence_parameters": pa.schema(
-        [
-            *KEY_FIELDS,
-            _column("t", pa.int32()),
-            _column("name", pa.string()),
-            _column("index", pa.int32()),
-            _column("value", pa.float32()),
-        ]
-    ),
-    "evaluation": pa.schema([STEP, _column("split", pa.string()), LAYER, NEURON]),
-    "predictions": pa.schema([STEP]),
-    "reliability": pa.schema(
-        [
-            STEP,
-            _column("split", pa.string()),
-            _column("bin", pa.int16()),
-            *(_column(name, pa.float64()) for name in ("low", "high", "confidence")),
-            *(_column(name, pa.int64()) for name in ("count", "right")),
-        ]
-    ),
-    "answers": pa.schema(
-        [
-            STEP,
-            _column("split", pa.string()),
-            *(_column(name, pa.int32()) for name in ("input", "y", "predicted")),
-            *(_column(name, pa.float32()) for name in ("confidence", "likelihood", "entropy")),
-        ]
-    ),
-    "origin_scores": pa.schema(
-        [
-            STEP,
-            _column("split", pa.string()),
-            _column("origin", pa.int64()),
-            _column("span", pa.int32()),
-            _column("target", pa.float32()),
-        ]
-    ),
-}
-"""Columns that are always there; evaluation has the statistics beside them, predictions what the task has,
-answers the probability of each class, origin_scores the scores.
-"""
-
-OF_FAMILIES = ("parameters", "classes", "sequence_parameters")
-"""Tables that only runs with layers of other families than the Gaussian have."""
-ROUNDED = ("probe", "parameters", "classes", "forces", "sequence", "sequence_parameters")
-"""Tables of many numbers that `precision="10bit"` rounds, as it rounds statistics. Targets and scores stay as
-they are.
-"""
-
-LAYER_COLUMNS = pa.schema([STEP, LAYER, *(_column(f"regime_{code}", pa.int32()) for code in range(10))])
-"""Columns of `layers/` that are always there; summaries, and since format 1.2 settled counts and those of
-the regime unknown, stand beside them.
-"""
-
-COUNT = re.compile(f"({REGIME}|{SETTLED})_[0-9]+")
-"""Names of the counts of neurons in `layers/`."""
-
-TABLES = ("neurons", *map(pyramid_name, PYRAMID), "layers", *SCHEMAS)
-"""Every folder of a run's rows."""
-
-LAYER_KEYS = pa.schema([STEP, LAYER])
-"""What an empty `layers/` is read as."""
+__all__ = [
+    "BATCH_ROWS",
+    "COUNT",
+    "FILE_ROWS",
+    "GROUPS_AT_ONCE",
+    "LAYER",
+    "LAYER_COLUMNS",
+    "LAYER_KEYS",
+    "NEURON",
+    "OF_FAMILIES",
+    "ROUNDED",
+    "ROW_GROUP_ROWS",
+    "SCHEMAS",
+    "STEP",
+    "TABLES",
+    "Table",
+    "check_columns",
+    "check_keys",
+    "gather",
+    "join",
+    "known_table",
+    "lasting_columns",
+    "order_columns",
+    "parts",
+    "prediction_table",
+    "read_batches",
+    "read_whole",
+    "rounded",
+    "write_rows",
+]
 
 FILE_ROWS = 2**21
 """Most rows of a file that is written: readers take up to 256 MB of one at once, some 9 million of them."""
@@ -204,7 +132,14 @@ def prediction_table(step: int, frame: pd.DataFrame, known: pa.Schema | None) ->
                 f"predictions: column `{field.name}` is {stored}, and was {before[field.name].type} before:"
                 " give it another name"
             )
-        table = table.set_column(index, pa.field(field.name, stored), table.column(index).cast(stored))
+        try:
+            values = table.column(index).cast(stored)
+        except pa.ArrowInvalid as error:  # unsigned, of 64 bits
+            raise ValueError(
+                f"predictions: column `{field.name}` holds integers beyond 2^53, which no float64 tells"
+                " apart; give them as text"
+            ) from error
+        table = table.set_column(index, pa.field(field.name, stored), values)
         before.setdefault(field.name, table.schema.field(index))
     steps = pa.array(np.full(table.num_rows, step))
     return table.add_column(0, SCHEMAS["predictions"].field("step"), steps), pa.schema(before.values())
@@ -220,7 +155,7 @@ def _stored_type(kind: pa.DataType) -> pa.DataType | None:
         return pa.float64() if kind.bit_width == 64 else pa.int64()
     if pa.types.is_null(kind):
         return pa.float64()
-    return kind if _is_plain(kind) else None
+    return kind if is_plain(kind) else None
 
 
 def _kind(kind: pa.DataType) -> str:
@@ -298,81 +233,6 @@ def read_batches(storage: Storage, path: str) -> Iterator[pa.Table]:
             rows += size
         if file.num_row_groups:
             yield opening.read(file, range(first, file.num_row_groups))
-
-
-def check_columns(schema: pa.Schema, name: str, path: str) -> None:
-    """Raises RunError where a file of the folder `name` lacks a column that is always there, or has one of
-    another type.
-    """
-    for field in _schema(name):
-        if field.name not in schema.names:
-            raise RunError(
-                f"{path} lacks the column `{field.name}`: this is not a file of `{name}/`; remove it"
-            )
-        if schema.field(field.name).type != field.type:
-            text = f"column `{field.name}` is {schema.field(field.name).type}, not {field.type}"
-            raise RunError(f"{path}: {text}: this is not a file of `{name}/`; remove it")
-    for field in schema:
-        numbers = {"layers": pa.types.is_floating, "evaluation": pa.types.is_floating}.get(name, _is_plain)
-        if name == "layers" and COUNT.fullmatch(field.name):
-            numbers = pa.types.is_integer
-        if field.name not in _schema(name).names and not numbers(field.type):
-            raise RunError(
-                f"{path}: column `{field.name}` is {field.type}, which `{name}/` does not hold; remove it"
-            )
-
-
-def _is_plain(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_string(kind)
-    )
-
-
-def _schema(name: str) -> pa.Schema:
-    return SCHEMAS.get(name, LAYER_COLUMNS)
-
-
-def known_table(name: str) -> str:
-    """The name of a table. Raises KeyError for one that no run has."""
-    if name not in TABLES:
-        raise KeyError(f"a run has no table {name!r}; its tables are {', '.join(TABLES)}")
-    return name
-
-
-def lasting_columns(name: str) -> pa.Schema:
-    """The columns that are there in every file of a table (`settled` since format 1.2)."""
-    if is_grid(name):
-        return pa.schema([*KEY_FIELDS, *(_column(code, pa.int8()) for code in CODES)])
-    return _schema(name)
-
-
-def check_keys(table: pa.Table, name: str, path: str, widths: Sequence[int]) -> None:
-    """Raises RunError where a key is null, or is no step, layer or neuron of the run. widths: neurons of each
-    layer.
-    """
-    for field in _schema(name):
-        if field.name in table.column_names and not field.nullable and table[field.name].null_count:
-            raise RunError(f"{path}: column `{field.name}` has gaps, which it must not have; {REMEDY}")
-    if not table.num_rows:
-        return
-    limits = {
-        "step": (-LARGEST, LARGEST), "layer": (0, len(widths) - 1), "input": (0, LARGEST), "t": (0, LARGEST),
-        "index": (0, MAX_CLASSES - 1), "class": (0, MAX_CLASSES - 1),
-    }  # fmt: skip
-    for key, (least, most) in limits.items():
-        if key in table.column_names and pa.types.is_integer(table.schema.field(key).type):
-            low, high = pc.min_max(table[key]).as_py().values()
-            if low is not None and not least <= low <= high <= most:
-                wrong = low if low < least else high
-                raise RunError(f"{path} names {key} {wrong}, which the run does not have; {REMEDY}")
-    if {"layer", "neuron"} <= set(table.column_names):
-        there = table.select(["layer", "neuron"]).drop_null()
-        neurons = there["neuron"].to_numpy()
-        if ((neurons < 0) | (neurons >= np.asarray(widths)[there["layer"].to_numpy()])).any():
-            raise RunError(f"{path} names a neuron that its layer does not have; {REMEDY}")
 
 
 class Table:

@@ -33,7 +33,6 @@ from probes.watching.as_sampled import (
 )
 from probes.watching.chains import (
     ADDED,
-    STEPS,
     Blend,
     Chain,
     Noisy,
@@ -41,29 +40,31 @@ from probes.watching.chains import (
     Use,
     Value,
     Where,
+    alike,
+    blend,
+    next_step,
+    plain,
     solve,
+    then_all,
+    together,
+)
+from probes.watching.evidence import CandidateKey
+from probes.watching.graph_nodes import (
+    NODES,
+    SAME,
+    is_closed,
+    kind_of,
+    saving_is_hooked,
+    step_of,
+    takes_a_part,
+    tensors_in,
 )
 from probes.watching.hooks import hook_input
 from probes.watching.posterior_source import PosteriorSource
 from probes.watching.slots import DISTRIBUTION, pick
 
-NODES = 100_000  # of a graph that are looked at before the layers are settled
 HELD_BYTES = 16e6  # of heads' outputs that are kept until it is seen what becomes of them
-SEVERAL = -1  # calls of a head, put together
 NOTE = "probes.after_head"
-
-Key = tuple[str, int]
-"""Name and rank of a candidate."""
-
-_SAME = """
-    Alias AsStrided Clone Contiguous Copy Expand IndexSelect Permute Repeat Reshape ReshapeAlias Select Slice
-    Split SplitWithSizes Squeeze T ToCopy Transpose UnsafeSplit UnsafeView Unbind Unsqueeze View
-"""
-SAME = frozenset(_SAME.split())
-"""Nodes behind which the numbers are the same."""
-
-PARTS = ("Select", "Slice", "Split", "SplitWithSizes", "UnsafeSplit")
-"""Nodes of those that may pass some of the numbers on."""
 
 SUMS = ("Add", "Sub", "Addcmul", "Normal")
 """Nodes that mean + scale * noise may end in."""
@@ -108,25 +109,26 @@ class AfterHeads:
         modules: Mapping[str, nn.Module],
         pairs: Iterable[PosteriorSource],
         listens: Callable[[], bool],
-        found: Callable[[Key, Reread, list[tuple[Tensor, Tensor]]], None],
+        found: Callable[[CandidateKey, Reread, list[tuple[Tensor, Tensor]]], None],
         parameters: Mapping[str, Tensor],
     ) -> None:
-        self.inside: dict[Key, Key] = {}
-        self.handed_on: dict[Key, Key] = {}
-        self.sampled: set[Key] = set()
-        self.unlike: set[Key] = set()
-        self._distributions: dict[Key, tuple[Where, Where]] = {}  # loc and scale of returned ones
-        self._ways: dict[tuple[Key, Where, Where], Any] = {}  # what the first sample of each was made by
+        self.inside: dict[CandidateKey, CandidateKey] = {}
+        self.handed_on: dict[CandidateKey, CandidateKey] = {}
+        self.sampled: set[CandidateKey] = set()
+        self.unlike: set[CandidateKey] = set()
+        self._distributions: dict[CandidateKey, tuple[Where, Where]] = {}  # loc and scale of returned ones
+        # what the first sample of each was made by
+        self._ways: dict[tuple[CandidateKey, Where, Where], Any] = {}
         self._noised: set[Where] = set()  # what noise is multiplied with
         self._listens, self._found = listens, found
-        self._keys: dict[Key, tuple[Where, Where]] = {}  # mean and scale of each candidate
-        self._seen: set[Key] = set()
+        self._keys: dict[CandidateKey, tuple[Where, Where]] = {}  # mean and scale of each candidate
+        self._seen: set[CandidateKey] = set()
         self._layers: set[str] = set()  # heads that are modules
         self._variables: dict[int, tuple[Where, Tensor]] = {}  # heads that are parameters, by id
         self._held: dict[Where, dict[int, Tensor]] = {}  # by call
         self._calls, self._room, self._budget = 0, HELD_BYTES, NODES
         self._roots: dict[Where, Where] = {}  # a module's output -> the head that it is computed from
-        self._forms: dict[Key, str] = {}  # as their names speak
+        self._forms: dict[CandidateKey, str] = {}  # as their names speak
         self._users: dict[tuple[Where, tuple[Step, ...]], set[Step | None]] = {}  # None: anything else
         self.hooked = False
         self._exits: dict[str, Where | None] = {}
@@ -153,7 +155,7 @@ class AfterHeads:
         self._variables.clear()
         self._budget = 0
 
-    def forget(self, keys: Collection[Key]) -> None:
+    def forget(self, keys: Collection[CandidateKey]) -> None:
         """A forward pass has raised: forget what heads have put out in it, and that these were told of."""
         for told in (self._seen, self.sampled, self.unlike):
             told -= set(keys)
@@ -214,7 +216,7 @@ class AfterHeads:
 
     def _entered(self, path: str, args: Any) -> None:
         if self._budget > 0 and self._listens():
-            self.hooked |= _saving_is_hooked()
+            self.hooked |= saving_is_hooked()
             if not path:
                 self.settle()
                 self._held.clear()
@@ -240,7 +242,7 @@ class AfterHeads:
         if path in self._layers and isinstance(output, Tensor):
             self._begin((path, None), output)
             return
-        self.hooked |= _saving_is_hooked()
+        self.hooked |= saving_is_hooked()
         values = self._walk_all(output)
         for value in values:
             if isinstance(value, Chain) and value.head[0] != path:
@@ -260,7 +262,7 @@ class AfterHeads:
     def _begin(self, where: Where, tensor: Tensor, label: str = "") -> None:
         if tensor.grad_fn is None or tensor.layout != torch.strided or tensor.is_nested:
             return
-        self.hooked |= _saving_is_hooked()
+        self.hooked |= saving_is_hooked()
         self._calls += 1
         node: Any = tensor.grad_fn
         node.metadata.setdefault(NOTE, {})[tensor.output_nr] = Chain(where, self._calls, label=label)
@@ -293,8 +295,8 @@ class AfterHeads:
             value = self._value(node, sample)
             node.metadata[NOTE] = {None: value}
             for above in (self._noted(*edge) for edge in node.next_functions):
-                if isinstance(above, Chain) and not _alike([above, value]) and not _is_closed(node):
-                    self._users.setdefault((above.head, above.steps), set()).add(_next(above, value))
+                if isinstance(above, Chain) and not alike([above, value]) and not is_closed(node):
+                    self._users.setdefault((above.head, above.steps), set()).add(next_step(above, value))
         return self._noted(top, tensor.output_nr)
 
     def _noted(self, node: Any, place: int) -> Value:
@@ -312,22 +314,22 @@ class AfterHeads:
         known = [value for value in values if value is not None]
         if not known:
             return None
-        name = _name(node)
+        name = kind_of(node)
         if len(known) > 1 and name in SUMS and self._is_sample(node, name, values, sample):
             return None
         if len(known) > 1 or name in ("Stack", "Cat"):
-            return _together(known, name) if name in ("Stack", "Cat") else _blend(known, name)
+            return together(known, name) if name in ("Stack", "Cat") else blend(known, name)
         return self._alone(node, name, values.index(known[0]), known[0])
 
     def _alone(self, node: Any, name: str, place: int, value: Chain | Blend | Noisy) -> Value:
         """One value that depends on heads, by itself or with others that do not."""
         if name in SAME:
             return (
-                replace(value, part=True) if isinstance(value, Chain) and _takes_a_part(node, name) else value
+                replace(value, part=True) if isinstance(value, Chain) and takes_a_part(node, name) else value
             )
         if isinstance(value, Noisy):
             self._noised |= value.value.heads if name == "Mul" else frozenset()
-            return _blend([value], name)
+            return blend([value], name)
         others = [edge for index, (edge, _) in enumerate(node.next_functions) if index != place]
         if name in ("Mul", "Div") and others == [None]:
             return self._product(node, name, place, value)
@@ -338,9 +340,9 @@ class AfterHeads:
             return value
         if name in ("Add", "Sub", "Rsub") and others in ([None], []):
             negative = name == "Rsub" or (name == "Sub" and place == 1)
-            return _then(value, *([Step("neg")] if negative else []), ADDED)
+            return then_all(value, *([Step("neg")] if negative else []), ADDED)
         # with others that are trained: a layer of its own, or a sum with something else
-        return value.then(Step(name, None) if any(others) else _step(node, name.lower()))
+        return value.then(Step(name, None) if any(others) else step_of(node, name.lower()))
 
     def _product(self, node: Any, name: str, place: int, value: Chain | Blend) -> Value:
         """A value times, or over, or under what takes no part in training."""
@@ -353,7 +355,7 @@ class AfterHeads:
                 else value.then(Step("mul", (None,)))
             )
         if other is None or (other.numel() > 1 and name == "Div"):
-            return _blend([value], name)
+            return blend([value], name)
         if other.numel() > 1:
             mask = not bool((other < 0).any())
             self._noised |= frozenset() if mask else value.heads
@@ -362,7 +364,7 @@ class AfterHeads:
         if not isinstance(value, Chain) or number == 0:
             return value
         if name == "Div" and place == 1:
-            return _then(value, Step("reciprocal"), *([Step("mul", (number,))] if number != 1 else []))
+            return then_all(value, Step("reciprocal"), *([Step("mul", (number,))] if number != 1 else []))
         return value.then(Step("mul", (number if name == "Mul" else 1 / number,)))
 
     def _operand(self, node: Any, place: int) -> Tensor | None:
@@ -395,20 +397,20 @@ class AfterHeads:
             if noise is not None and name == "Sub":
                 noise = -noise if places[0] == 1 else None
         if isinstance(mean, Noisy):  # a mask on it
-            mean = _then(_plain(mean.value), Step("Mul", None))
+            mean = then_all(plain(mean.value), Step("Mul", None))
         if mean is None or scale is None or isinstance(scale, Noisy):
             return False
         roots = self._rooted(mean), self._rooted(scale)
         keys = [key for key, (m, s) in self._keys.items() if m in roots[0] and s in roots[1]]
         own = [key for key, (m, s) in self._distributions.items() if m in roots[0] and s in roots[1]]
         self.sampled.update((*keys, *own))
-        way = _plain(mean), _plain(scale)
+        way = plain(mean), plain(scale)
         for key in keys:
             first = self._ways.setdefault((key, way[0].head, way[1].head), [one.steps for one in way])
             if first != [one.steps for one in way]:
                 self.unlike.add(key)
         if new := [key for key in keys if key not in self._seen]:
-            use = Use(_plain(mean), _plain(scale))
+            use = Use(plain(mean), plain(scale))
             if noise is not None and (said := far_from_standard(noise)) is not None:
                 self._tell(new, partial(of_other_noise, mean=said[0], variance=said[1]), use)
                 return True
@@ -418,14 +420,14 @@ class AfterHeads:
         return bool(keys)
 
     def _noise(self, node: Any) -> Tensor | None:
-        while node is not None and _name(node) in SAME:
+        while node is not None and kind_of(node) in SAME:
             node = node.next_functions[0][0]
         if node is None:
             return None
         places = [place for place, edge in enumerate(node.next_functions) if self._noted(*edge) is not None]
         return self._operand(node, places[0]) if len(places) == 1 else None
 
-    def _tell(self, keys: Sequence[Key], reread: Reread, use: Use) -> None:
+    def _tell(self, keys: Sequence[CandidateKey], reread: Reread, use: Use) -> None:
         self._seen.update(keys)
         outputs = self._outputs_of(use)
         for key in keys:
@@ -456,7 +458,7 @@ class AfterHeads:
             ):
                 self._found(key, unseen, [])
 
-    def _prepared(self, key: Key, mean: Where, scale: Where) -> None:
+    def _prepared(self, key: CandidateKey, mean: Where, scale: Where) -> None:
         chain = Chain(scale, 0)
         while len(users := self._users.get((scale, chain.steps), set())) == 1:
             (step,) = users
@@ -489,13 +491,6 @@ class AfterHeads:
             return use
 
 
-def _next(above: Chain, value: Value) -> Step | None:
-    """The one step from a chain to what was made of it; None where it is something else."""
-    if isinstance(value, Chain) and value.head == above.head and value.steps[:-1] == above.steps:
-        return value.steps[-1]
-    return None
-
-
 def _is_positive(value: Value) -> bool:
     """Whether something was made of a head that makes a scale positive."""
     return isinstance(value, Chain) and any(step.name in POSITIVE for step in value.steps)
@@ -508,92 +503,3 @@ def _is_part(chain: Chain) -> bool:
     return _is_positive(chain) and any(
         step.numbers is None and step.name[0].isupper() for step in chain.steps
     )
-
-
-def _takes_a_part(node: Any, name: str) -> bool:
-    """Whether a node passes some of the last axis on, or of an image's channels, and not all."""
-    sizes, axis = getattr(node, "_saved_self_sym_sizes", ()), getattr(node, "_saved_dim", None)
-    if name not in PARTS or not sizes or not isinstance(axis, int):
-        return False
-    axis = axis - 2**64 if axis >= 2**63 else axis
-    axis %= len(sizes)
-    if axis != len(sizes) - 1 and not (len(sizes) > 3 and axis == 1):
-        return False
-    start, end = getattr(node, "_saved_start", 0), getattr(node, "_saved_end", 0)
-    return not (name == "Slice" and start == 0 and end >= sizes[axis])
-
-
-def _then(chain: Chain, *steps: Step) -> Chain | Blend:
-    value: Chain | Blend = chain
-    for step in steps:
-        value = value.then(step) if isinstance(value, Chain) else value
-    return value
-
-
-def _plain(value: Chain | Blend) -> Chain:
-    """A chain; a blend as one that cannot be repeated."""
-    if isinstance(value, Chain):
-        return value
-    return Chain(min(value.heads, key=str), 0, (Step(value.by, None),))
-
-
-def _blend(values: Sequence[Chain | Blend | Noisy], by: str) -> Blend:
-    plain = [value.value if isinstance(value, Noisy) else value for value in values]
-    first = next((value.by for value in plain if isinstance(value, Blend)), by)
-    return Blend(frozenset().union(*(value.heads for value in plain)), first)
-
-
-def _together(values: list[Chain | Blend | Noisy], by: str) -> Value:
-    """Several calls of one head, side by side, are read like one."""
-    if not _alike(values):
-        return _blend(values, by)
-    first = values[0]
-    return replace(first, call=SEVERAL) if isinstance(first, Chain) and len(values) > 1 else first
-
-
-def _alike(values: Sequence[Value]) -> bool:
-    """Whether all are the same operations on one head."""
-    chains = [value for value in values if isinstance(value, Chain)]
-    return len(chains) == len(values) and len({(chain.head, chain.steps) for chain in chains}) == 1
-
-
-def _step(node: Any, name: str) -> Step:
-    if name not in STEPS or name in ("mul", "add"):
-        return Step(name, None)
-    numbers = tuple(getattr(node, f"_saved_{number}", None) for number in STEPS[name][1])
-    if any(isinstance(number, Tensor) for number in numbers):
-        return Step(name, None)
-    return Step(name, tuple(None if number is None else float(number) for number in numbers))
-
-
-def _name(node: Any) -> str:
-    """ClampBackward1 -> Clamp."""
-    return str(node.name()).rstrip("0123456789").removesuffix("Backward")
-
-
-def _is_closed(node: Any) -> bool:
-    """Whether a node hides what it does: a compiled function, a reentrant checkpoint, somebody's own."""
-    return isinstance(node, torch.autograd.function.BackwardCFunction)
-
-
-def _saving_is_hooked() -> bool:
-    """Whether to look at a tensor that autograd saved would run somebody's hooks: those of activation
-    checkpointing repeat a forward pass.
-    """
-    top = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
-    return top is None or top(True) is not None
-
-
-def tensors_in(values: Any, depth: int = 3) -> Iterator[Tensor]:
-    """The tensors of what a module gets or returns."""
-    if isinstance(values, Tensor):
-        yield values
-    elif depth and isinstance(values, Mapping):
-        for value in values.values():
-            yield from tensors_in(value, depth - 1)
-    elif depth and isinstance(values, (tuple, list)):
-        for value in values:
-            yield from tensors_in(value, depth - 1)
-    elif depth and hasattr(values, "__dict__") and not isinstance(values, nn.Module):
-        for value in vars(values).values():
-            yield from tensors_in(value, depth - 1)

@@ -29,10 +29,11 @@ from probes.log.config import stated
 from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus
 from probes.spool import Spool
-from probes.storage import is_store, local_folder
+from probes.storage import is_store, local_folder, open_folder
 from probes.watching.callers import Receiver
 from probes.watching.family_pools import Summed
 from probes.watching.finding import Finder, Seen, WatchError
+from probes.watching.gathering import Unread
 from probes.watching.hooks import EVALUATED
 from probes.watching.in_the_loop import InTheLoop, OnAlert
 from probes.watching.observing import RECEIVERS
@@ -289,7 +290,12 @@ class Recording:
             )
         forget_in_children(self)
         several = self._processes.are_several
-        self._finder = Finder(model, self._receive, parts, skip, dict(priors or {}), hooks, no_grad, several)
+        self._finder = Finder(
+            model, self._receive, parts, skip, dict(priors or {}), hooks, no_grad, several, self._due
+        )
+        if begun and not hooks and not several:
+            layers = manifest.read(open_folder(self.folder))["layers"]
+            self._finder.expected = frozenset(layer["name"] for layer in layers)
         self._probes = ProbeRuns(model, self._finder, self._buffer)
         self._opening = Opening(
             model,
@@ -375,6 +381,8 @@ class Recording:
             return
         for changed, why in self._finder.look_again().items():
             self._sums.fail(changed, why)
+            if isinstance(self._buffer, RankedBuffer):
+                self._buffer.leave_out(changed, step)
         for name, value in scalars.items():
             self.scalar(step, name, value, split, epoch)
         if waits is not None and self._processes.ranks is not None and opening.is_open:
@@ -598,7 +606,7 @@ class Recording:
             )
             self._buffer.failed(error, 1, f"observe {name}")
 
-    def _receive(self, name: str, reading: Reading | Exception) -> None:
+    def _receive(self, name: str, reading: Reading | Unread | Exception) -> None:
         """From the hooks, once the layers are settled."""
         if self._probes is None or not self._probes.takes(name, reading):
             self._sums.receive(name, reading, self._due())

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.jit import ScriptModule
 from torch.utils.hooks import RemovableHandle
 
-from probes.watching.after_head import tensors_in
 from probes.watching.candidates import Candidate
 from probes.watching.forward_passes import ForwardPasses
+from probes.watching.graph_nodes import tensors_in
 from probes.watching.hooks import hook_arguments
 from probes.watching.posterior_source import PosteriorSource
 from probes.watching.shares import digest

@@ -171,6 +171,52 @@ class Noisy:
 Value = Chain | Blend | Noisy | None
 
 
+SEVERAL = -1  # calls of a head, put together
+
+
+def then_all(chain: Chain, *steps: Step) -> Chain | Blend:
+    """A chain with steps more."""
+    value: Chain | Blend = chain
+    for step in steps:
+        value = value.then(step) if isinstance(value, Chain) else value
+    return value
+
+
+def plain(value: Chain | Blend) -> Chain:
+    """A chain; a blend as one that cannot be repeated."""
+    if isinstance(value, Chain):
+        return value
+    return Chain(min(value.heads, key=str), 0, (Step(value.by, None),))
+
+
+def blend(values: Sequence[Chain | Blend | Noisy], by: str) -> Blend:
+    """Values that one operation has brought together."""
+    plain = [value.value if isinstance(value, Noisy) else value for value in values]
+    first = next((value.by for value in plain if isinstance(value, Blend)), by)
+    return Blend(frozenset().union(*(value.heads for value in plain)), first)
+
+
+def together(values: list[Chain | Blend | Noisy], by: str) -> Value:
+    """Several calls of one head, side by side, are read like one."""
+    if not alike(values):
+        return blend(values, by)
+    first = values[0]
+    return replace(first, call=SEVERAL) if isinstance(first, Chain) and len(values) > 1 else first
+
+
+def alike(values: Sequence[Value]) -> bool:
+    """Whether all are the same operations on one head."""
+    chains = [value for value in values if isinstance(value, Chain)]
+    return len(chains) == len(values) and len({(chain.head, chain.steps) for chain in chains}) == 1
+
+
+def next_step(above: Chain, value: Value) -> Step | None:
+    """The one step from a chain to what was made of it; None where it is something else."""
+    if isinstance(value, Chain) and value.head == above.head and value.steps[:-1] == above.steps:
+        return value.steps[-1]
+    return None
+
+
 @dataclass(frozen=True)
 class Use:
     """How a pair of heads is sampled. checked: whether a sample that was seen is what the chains say; None:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from probes.watching.after_head import AfterHeads
 from probes.watching.as_sampled import BETWEEN
 from probes.watching.candidates import Candidate, has_prior
-from probes.watching.collecting import NOT_READ, SHARDED, Candidates, Key
+from probes.watching.collecting import NOT_READ, SHARDED, Candidates
+from probes.watching.evidence import CandidateKey
 from probes.watching.family_pools import pool_for
 from probes.watching.family_sources import FamilySource, without_any_prior
 from probes.watching.graph_uses import OF_BITS, OF_CLASSES
@@ -113,7 +114,7 @@ def _sampled_with(candidates: Candidates) -> list[Candidate]:
     return [candidates.found[key] for key in keys if key in candidates.found]
 
 
-def _is_known_better(candidates: Candidates, key: Key, by: Key) -> bool:
+def _is_known_better(candidates: Candidates, key: CandidateKey, by: CandidateKey) -> bool:
     """Whether a scale is taken for what its name may mean, and another candidate is the same mean, read as it
     is sampled with.
     """
@@ -248,7 +249,7 @@ def _say_maps(candidates: Candidates) -> None:
             candidate.source = replace(candidate.source, map=behind, why=why)
 
 
-def _settle_classes(candidates: Candidates, key: Key, candidate: Candidate) -> None:
+def _settle_classes(candidates: Candidates, key: CandidateKey, candidate: Candidate) -> None:
     """Returned logits are of classes or of bits: what they go through tells, else it is said."""
     source, kinds = candidate.source, candidates.uses.get(key, set())
     if source.slot.form != "logits" or source.by_hand or source.origin != "output":
@@ -274,7 +275,7 @@ def _may_be_latent(candidates: Candidates, candidate: Candidate) -> bool:
     return candidate.moves
 
 
-def _is_elsewhere(candidates: Candidates, key: Key) -> bool:
+def _is_elsewhere(candidates: Candidates, key: CandidateKey) -> bool:
     """Whether a candidate is not what the network samples with: another is, or one that is not read."""
     after = candidates.after
     inside = after.inside.get(key) if after is not None else None
@@ -287,7 +288,7 @@ def _is_elsewhere(candidates: Candidates, key: Key) -> bool:
     return known or _is_a_step_to_another(candidates, key)
 
 
-def _is_a_step_to_another(candidates: Candidates, key: Key) -> bool:
+def _is_a_step_to_another(candidates: Candidates, key: CandidateKey) -> bool:
     """Whether a candidate stands in the module of another, and that one alone is sampled with: what an
     encoder is made of may be called an encoder too.
     """

@@ -14,7 +14,7 @@ from probes.errors import first_line
 from probes.watching.after_head import AfterHeads
 from probes.watching.calls import COMPARED
 from probes.watching.candidates import Candidate, same_place, varies
-from probes.watching.evidence import draws_gaussian, normalised, note, other_family
+from probes.watching.evidence import CandidateKey, draws_gaussian, normalised, note, other_family
 from probes.watching.family_readings import FamilyObserved
 from probes.watching.family_sources import observed_source, own_tensors
 from probes.watching.family_sources import settle as settle_source
@@ -30,8 +30,6 @@ from probes.watching.stated import PartError
 from probes.watching.stated_priors import StatedPriors
 from probes.watching.tensors import NoRows, NotReadable
 
-Key = tuple[str, int]
-"""Name and rank of a candidate."""
 NOT_READ = (
     "the posterior of {name} is a {family}, no Gaussian, and its own numbers are not seen: hand it over with"
     " probes.observe(name, q) in the forward pass"
@@ -89,15 +87,15 @@ class Candidates:
     def __init__(self, model: nn.Module, links: PriorLinks, priors: StatedPriors, several: bool) -> None:
         self.model, self._priors, self._several = model, priors, several
         self.links = links
-        self.found: dict[Key, Candidate] = {}
+        self.found: dict[CandidateKey, Candidate] = {}
         self.looked_at: dict[str, str] = {}
-        self.refused: dict[Key, str] = {}
-        self.absorbed: set[Key] = set()
-        self.norms: dict[Key, Key] = {}
-        self.uses: dict[Key, set[str]] = {}
-        self.added: set[Key] = set()
-        self._new: set[Key] = set()  # since the forward pass that runs began
-        self._before: dict[Key, Candidate] = {}  # what came to it since, as it was
+        self.refused: dict[CandidateKey, str] = {}
+        self.absorbed: set[CandidateKey] = set()
+        self.norms: dict[CandidateKey, CandidateKey] = {}
+        self.uses: dict[CandidateKey, set[str]] = {}
+        self.added: set[CandidateKey] = set()
+        self._new: set[CandidateKey] = set()  # since the forward pass that runs began
+        self._before: dict[CandidateKey, Candidate] = {}  # what came to it since, as it was
         self._may_raise = False  # whether one runs
         self.after: AfterHeads | None = None
         self.families: Families | None = None
@@ -129,7 +127,7 @@ class Candidates:
         self.links.drop()
         self._new, self._before, self._may_raise = set(), {}, False
 
-    def about_to_change(self, key: Key) -> None:
+    def about_to_change(self, key: CandidateKey) -> None:
         """Keep a candidate as it is, in case that the forward pass raises."""
         if self._may_raise and key not in self._new and key not in self._before:
             self._before[key] = self.found[key].copied()
@@ -142,19 +140,19 @@ class Candidates:
         ]
         return list(dict.fromkeys((*self.refused.values(), *looked)))
 
-    def refuse(self, key: Key, why: str) -> None:
+    def refuse(self, key: CandidateKey, why: str) -> None:
         """It is no layer, and why is said."""
         self.refused[key] = why
         self.looked_at[key[0]] = why
 
-    def absorb(self, keys: Iterable[Key]) -> None:
+    def absorb(self, keys: Iterable[CandidateKey]) -> None:
         """Heads of a distribution that is read itself: they are no layers, and nothing is left out."""
         self.absorbed |= set(keys)
         for key in keys:
             if (why := self.refused.pop(key, None)) is not None and self.looked_at.get(key[0]) == why:
                 del self.looked_at[key[0]]
 
-    def is_read_as_it_is(self, key: Key) -> bool:
+    def is_read_as_it_is(self, key: CandidateKey) -> bool:
         """Whether a candidate is a distribution itself, and not its heads."""
         candidate = self.found.get(key)
         return candidate is not None and candidate.source.slot.form in (DISTRIBUTION, *SINGLE)
@@ -248,7 +246,7 @@ class Candidates:
         if settled.slot.form not in forms and not settled.by_hand and settled.of == "activations":
             self._refuse_other_family(key, settled)
 
-    def _look_at_its_layers(self, key: Key, candidate: Candidate, value: Any) -> None:
+    def _look_at_its_layers(self, key: CandidateKey, candidate: Candidate, value: Any) -> None:
         """One module that other layers than before have made the output of may be asked for the posterior at
         one time, and for the prior at another.
         """
@@ -266,7 +264,7 @@ class Candidates:
         other = f"what {other} makes" if now else "constants"
         self.refuse(key, SEVERAL_WAYS.format(path=source.path or "the model", one=one, other=other))
 
-    def _refuse_other_family(self, key: Key, source: PosteriorSource) -> None:
+    def _refuse_other_family(self, key: CandidateKey, source: PosteriorSource) -> None:
         """By the source of what holds the heads: it draws from another family, and from no Gaussian."""
         holders = {
             source.path.split(" & ")[0].rpartition(".")[0] if " & " in source.path else source.path,

@@ -16,6 +16,9 @@ from typing import Any
 
 from torch import Tensor
 
+CandidateKey = tuple[str, int]
+"""Name and rank of a candidate."""
+
 STEPS = 48  # of a graph that are looked at
 CHANNELS_SECOND = ("Convolution", "MkldnnConvolution", "CudnnConvolution", "MpsConvolution", "SlowConv")
 VIEWS = ("View", "UnsafeView", "ReshapeAlias")
@@ -116,14 +119,14 @@ _GAUSSIAN = re.compile(
 )
 
 
-def note(mean: Tensor, key: tuple[str, int]) -> None:
+def note(mean: Tensor, key: CandidateKey) -> None:
     """Leave word in the graph of whose mean a tensor is."""
     node: Any = mean.grad_fn  # typed as if its metadata were a method
     if node is not None:
         node.metadata.setdefault(NOTE, []).append(key)
 
 
-def posteriors_of(tensors: Iterable[Tensor]) -> set[tuple[str, int]]:
+def posteriors_of(tensors: Iterable[Tensor]) -> set[CandidateKey]:
     """Whose means (`note`) tensors are, or are elementwise functions of."""
     return {key for node in near(tensors) for key in node.metadata.get(NOTE, ())}
 
@@ -142,7 +145,7 @@ def near(tensors: Iterable[Tensor]) -> Iterator[Any]:
             waiting += [following for following, _ in node.next_functions]
 
 
-def normalised(tensor: Tensor) -> set[tuple[str, int]]:
+def normalised(tensor: Tensor) -> set[CandidateKey]:
     """Whose means (`note`) a tensor is a batch or layer norm of, and nothing else."""
     node: Any = tensor.grad_fn
     if node is None or not NORM.search(type(node).__name__) or not node.next_functions:

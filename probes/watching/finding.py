@@ -5,9 +5,10 @@ those alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -28,6 +29,8 @@ from probes.watching.candidates import Candidate
 from probes.watching.choosing import choose, link_priors
 from probes.watching.collecting import Candidates
 from probes.watching.forward_passes import ForwardPasses
+from probes.watching.gathering import Calls as GatheredCalls
+from probes.watching.gathering import Gathering, Unread, is_own, places_of
 from probes.watching.hooks import BROKEN_OFF, Argument, Sites, flat
 from probes.watching.made import Families
 from probes.watching.makers import Makers
@@ -43,7 +46,7 @@ from probes.watching.stated_priors import StatedPriors
 from probes.watching.tensors import NotReadable
 from probes.watching.whole_passes import WholePasses
 
-Seen = tuple[str, Reading | Exception]
+Seen = tuple[str, Reading | Unread | Exception]
 """Name of a layer, or path of a module, and what it computed or why that cannot be read."""
 UNEVEN = "outputs have no partner, since posterior and prior were not computed equally often by"
 
@@ -60,21 +63,27 @@ class Finder:
     hand that are not there.
 
     several: whether this is one of several processes, which may share layers.
+
+    expected: names of layers that are waited for, once some of them have come: those of a run that goes on,
+    of a model that is left alone, where a forward pass that broke off shows only some.
+    several: whether this is one of several processes, which may share layers. is_due: whether the step that
+    runs is recorded.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        receive: Callable[[str, Reading | Exception], None],
+        receive: Callable[[str, Reading | Unread | Exception], None],
         parts: Mapping[str, PartSpec] | None,
         skip: Sequence[str],
         priors: Mapping[str, PriorSpec],
         hooks: bool,
         no_grad: bool,
         several: bool = False,
+        is_due: Callable[[], bool] = lambda: True,
     ) -> None:
         self.model, self._receive = model, receive
-        self._skip, self._several = tuple(skip), several
+        self._skip, self._several, self._is_due = tuple(skip), several, is_due
         searches = hooks and parts is None
         self._passes = ForwardPasses(model, no_grad)
         self._calls = Calls(model, self._passes)
@@ -90,6 +99,11 @@ class Finder:
         self._layers: dict[str, PosteriorSource] | None = None  # None until settled
         self._at: dict[str, list[PosteriorSource]] = {}  # layers by the path that they are read at
         self._uncalled: set[str] = set()  # paths of modules whose weights are read without a call
+        self.expected: frozenset[str] = frozenset()
+        self._not_come: list[str] = []  # of these, in a step that had others
+        self._gatherings: list[Gathering] = []  # of what is read once a step
+        self._gathered: dict[str, tuple[Gathering, list[int]]] = {}  # by path, where one module puts it out
+        self._reads_at_once = False
         if hooks:
             try:
                 self._attach(parts)
@@ -184,6 +198,8 @@ class Finder:
         """Remove our hooks, and no others; let go of what was looked at."""
         self._candidates.close()
         self._whole.close()
+        for gathering in self._gatherings:
+            gathering.clear()
         if self._makers is not None:
             self._makers.close()
         self._hooks.close()
@@ -198,8 +214,45 @@ class Finder:
         if self._layers is None:
             self._search.seen(path, module, output)
             return
+        if path in self._gathered and self._may_wait() and self._gather(path, output):
+            return
         for layer in self._at.get(path, ()):
             self._receive(layer.name, self._read(layer, module, output))
+
+    def _may_wait(self) -> bool:
+        """Whether what is seen now need not be read at once."""
+        return not self._reads_at_once
+
+    def _gather(self, path: str, output: Any) -> bool:
+        """Whether an output waits until others of its step are read."""
+        gathering, places = self._gathered[path]
+        fits = type(output) is tuple and len(output) > places[-1]
+        taken = [output[place] for place in places] if fits else []
+        if fits and all(map(gathering.takes, taken)) and not any(map(is_own, taken)):
+            return all([gathering.put(head, value) for head, value in enumerate(taken)])
+        gathering.break_off()
+        return False
+
+    def _hand_on(self, path: str, places: Sequence[int], calls: GatheredCalls) -> None:
+        """Calls that are read together."""
+        nbytes = calls.nbytes
+        for layer in self._at.get(path, ()):
+            self._receive(layer.name, Unread(nbytes, partial(self._read_gathered, layer, places, calls)))
+
+    def _read_gathered(
+        self, layer: PosteriorSource, places: Sequence[int], calls: GatheredCalls
+    ) -> Iterator[Reading | Exception]:
+        output: list[Any] = [None] * (1 + max(places))
+        try:
+            for count, heads in calls.batches():
+                for place, value in zip(places, heads, strict=True):
+                    output[place] = value
+                reading = self._read(layer, self.model, tuple(output))
+                if isinstance(reading, Reading):
+                    reading.calls, reading.is_ours = count, calls.copies or count > 1
+                yield reading
+        except NotReadable as error:
+            yield error
 
     def _sampled(self, path: str, sites: Sites) -> None:
         if self._layers is None:
@@ -266,6 +319,16 @@ class Finder:
         """Forward passes in eval mode and without gradients are looked at inside."""
         return self._passes.listening()
 
+    @contextmanager
+    def probing(self) -> Iterator[None]:
+        """As `listening`; what is seen inside is of no step, and received at once."""
+        before, self._reads_at_once = self._reads_at_once, True
+        try:
+            with self.listening():
+                yield
+        finally:
+            self._reads_at_once = before
+
     # ---- what is known of the layers
 
     @property
@@ -276,6 +339,8 @@ class Finder:
     @property
     def waits(self) -> str | None:
         """Why it is too early to settle: what could be a layer has not run yet; None: it is not."""
+        if self._not_come:
+            return f"layers of the run have not come: {', '.join(self._not_come)}"
         if not self._search.ran and not self._candidates.found:
             reasons = [f"its forward passes were {why}" for why in self.passed_over]
             return "; ".join(reasons) or "no forward pass yet"
@@ -302,10 +367,17 @@ class Finder:
         return self._calls.inside
 
     def end_step(self) -> None:
-        """No forward pass runs any more. Weights of modules that the network asks for samples, and never
-        calls, are read.
+        """No forward pass runs any more. Where some of the layers that are expected have not come, the step
+        is waited out. Weights of modules that the network asks for samples, and never calls, are read.
         """
         self._whole.break_off()
+        if self._layers is None and self.expected:
+            found = {name for name, _ in self._candidates.found}
+            self._not_come = sorted(self.expected - found) if found and found < self.expected else []
+            if self._not_come:
+                self._candidates.found.clear()  # a step of which there is a part is not recorded
+        for gathering in self._gatherings:
+            gathering.end_step()
         if self._layers is None and self._search.ran and self._passes.is_trained_on():
             self._uncalled |= self._search.not_called
         if self._uncalled and self.model.training and not self._passes.is_paused:
@@ -356,6 +428,8 @@ class Finder:
             for path, sources in self._search.sources.items()
             if (found := [layers[one.name] for one in sources if _is_layer(one, layers)])
         }
+        for path in self._at.keys() - self._uncalled:
+            self._begin_to_gather(path)
         if self._makers is not None:
             self._makers.keep({layer.path for layer in layers.values() if layer.origin == "made"})
         sampled = {layer.path for layer in layers.values() if layer.origin == "sites"}
@@ -363,6 +437,18 @@ class Finder:
         for path, pair in self._hooks.pairs.items():
             if any(layer.after is not None for layer in self._at.get(path, ())):
                 pair.keep_as_they_come()  # operations are repeated on them, some of which may be in place
+
+    def _begin_to_gather(self, path: str) -> None:
+        """What is put out there is read once a step from now on, where it can wait."""
+        places, pair = places_of(self._at[path]), self._hooks.pairs.get(path)
+        if places is None:
+            return
+        gathering = Gathering(len(places), self._is_due, partial(self._hand_on, path, places))
+        if pair is None:
+            self._gathered[path] = gathering, places
+        elif not pair.gather(gathering, self._may_wait):
+            return
+        self._gatherings.append(gathering)
 
 
 def _is_layer(source: PosteriorSource, layers: Mapping[str, PosteriorSource]) -> bool:

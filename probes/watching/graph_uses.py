@@ -7,11 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from probes.watching.after_head import NODES, SAME
-from probes.watching.evidence import MIXING, NOTE
-
-Key = tuple[str, int]
-"""Name and rank of a candidate."""
+from probes.watching.evidence import MIXING, NOTE, CandidateKey
+from probes.watching.graph_nodes import NODES, SAME, axis_of, kind_of
 
 OF_CLASSES = ("Softmax", "LogSoftmax", "Logsumexp")
 """What logits of classes go through."""
@@ -24,7 +21,7 @@ BETWEEN = (*SAME, "Add", "Sub", "Mul", "Div", "Clamp", "Where")
 DEEPEST = 8  # nodes between an output and the parameters of the layer that made it
 
 
-def uses_of_candidates(tensors: Iterable[Tensor]) -> dict[Key, set[str]]:
+def uses_of_candidates(tensors: Iterable[Tensor]) -> dict[CandidateKey, set[str]]:
     """Candidates (`evidence.note`) -> the kinds of nodes that their tensors go through, the first on each way
     that is none of `BETWEEN`.
     """
@@ -34,7 +31,7 @@ def uses_of_candidates(tensors: Iterable[Tensor]) -> dict[Key, set[str]]:
         users.setdefault(below, []).append(node)
         if NOTE in below.metadata and below not in noted:
             noted.append(below)
-    found: dict[Key, set[str]] = {}
+    found: dict[CandidateKey, set[str]] = {}
     for start in noted:
         kinds, waiting, seen = set(), [start], {start}
         while waiting:
@@ -51,16 +48,13 @@ def uses_of_candidates(tensors: Iterable[Tensor]) -> dict[Key, set[str]]:
 
 def _axis_of(node: Any) -> str:
     """Of a softmax along another axis than the last one by its number, "@axis"."""
-    axis = getattr(node, "_saved_dim", -1) if kind_of(node) in OF_CLASSES else -1
-    if not isinstance(axis, int):
-        return ""
-    axis = axis - 2**64 if axis >= 2**63 else axis  # autograd stores negative ones as unsigned numbers
-    return "" if axis == -1 else f"@{axis}"
+    axis = axis_of(node) if kind_of(node) in OF_CLASSES else None
+    return "" if axis in (None, -1) else f"@{axis}"
 
 
-def summed(tensors: Iterable[Tensor]) -> set[Key]:
+def summed(tensors: Iterable[Tensor]) -> set[CandidateKey]:
     """Candidates whose means something is added to, as noise is to what is sampled with."""
-    found: set[Key] = set()
+    found: set[CandidateKey] = set()
     for node, below in _edges(tensors):
         if kind_of(node) in ADDING:
             while NOTE not in below.metadata and kind_of(below) in SAME and below.next_functions[0][0]:
@@ -136,11 +130,6 @@ def made_with(tensor: Tensor) -> frozenset[int]:
             del inputs[1 if kind_of(node) == "Addmm" else 0]
         waiting += [(below, left - 1, mixed or mixes) for below in inputs]
     return frozenset(found)
-
-
-def kind_of(node: Any) -> str:
-    """SoftmaxBackward0 -> Softmax."""
-    return str(node.name()).rstrip("0123456789").removesuffix("Backward")
 
 
 def _edges(tensors: Iterable[Tensor]) -> Iterator[tuple[Any, Any]]:

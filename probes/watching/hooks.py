@@ -20,10 +20,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 from torch.distributions import Distribution, Independent, Normal
 from torch.jit._trace import is_tracing
 from torch.utils.hooks import RemovableHandle
 
+from probes.watching.gathering import Gathering
 from probes.watching.tensors import CHANGED_IN_PLACE, NotReadable
 
 Receive = Callable[[Any], None]
@@ -52,11 +54,11 @@ class Hook:
 
     def __init__(self, module: nn.Module, receive: Receive) -> None:
         self._module = weakref.ref(module)
-        self._receive = _untraced(receive)
+        self._receive, self._refuse = receive, _untraced(receive)
 
     def __call__(self, module: nn.Module, args: Any, *output: Any) -> None:
         if module is self._module():
-            self._receive(*(output or (args,)))
+            (self._refuse if is_compiling() else self._receive)(*(output or (args,)))
 
     def __getattr__(self, name: str) -> Any:
         # the first thing that torch.jit.script asks of a hook, which it would have to compile
@@ -155,7 +157,7 @@ class HookArguments(Hook):
 
     def __call__(self, module: nn.Module, args: Any, *named: Any) -> None:
         if module is self._module():
-            self._receive((args, named[0] if named else {}))
+            (self._refuse if is_compiling() else self._receive)((args, named[0] if named else {}))
 
 
 def hook_arguments(module: nn.Module, receive: Receive) -> RemovableHandle:
@@ -250,6 +252,8 @@ class PairHooks:
         self.modules: list[tuple[str, nn.Module]] = []
         self.uneven = 0
         self._keeps = self._is_changed = False
+        self._gathering: Gathering | None = None
+        self._may_wait: Callable[[], bool] = lambda: True  # whether outputs need not be read at once
         parameters = dict(model.named_parameters())
         sides = path.split(" & ")
         self._outputs: list[nn.Parameter | None] = [parameters.get(side) for side in sides]
@@ -266,7 +270,12 @@ class PairHooks:
     def _arrived(self, side: int, output: Any) -> None:
         if not self._listens():
             return
-        queues = self._waiting.queues
+        queues, gathering = self._waiting.queues, self._gathering
+        if gathering is not None and self._may_wait() and not any(queues):
+            if gathering.takes(output) and gathering.put(side, output):
+                return
+            for queue, alone in zip(queues, gathering.break_off(), strict=True):
+                queue += [_Waits(one, False) for one in alone]
         if len(queues[side]) == WITHOUT_PARTNER:
             self.reset()
         queues[side].append(_Waits(output, self._keeps and self._is_changed))
@@ -286,10 +295,27 @@ class PairHooks:
         """
         self._keeps = True
 
+    def gather(self, gathering: Gathering, may_wait: Callable[[], bool]) -> bool:
+        """From now on small outputs are read together, at the end of a step, while `may_wait()`. False: not
+        where a side is a parameter, or the network has changed an output before its partner came.
+        """
+        if (
+            gathering.heads != len(self._places)
+            or len(self._places) != len(self._outputs)
+            or self._is_changed
+        ):
+            return False
+        self._gathering, self._may_wait = gathering, may_wait
+        return True
+
     def reset(self) -> None:
         for queue in self._waiting.queues:
             self.uneven += len(queue)
             queue.clear()
+        if self._gathering is not None:
+            self._gathering.reset()
+            self.uneven += self._gathering.uneven
+            self._gathering.uneven = 0
 
 
 def _common_parent(path: str) -> str:

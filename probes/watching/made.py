@@ -18,10 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
-from probes.watching.evidence import NOTE, near
+from probes.watching.evidence import NOTE, CandidateKey, near
 from probes.watching.gaussians import is_gaussian, map_of, unwrapped
 
-Key = tuple[str, int]
 Made = tuple["ref[Distribution]", str | None, str | None]
 """A distribution, its family's name, None for a Gaussian, and the map that a Gaussian stands behind."""
 MADE = "probes.made"  # in the metadata of a node: distributions that were made of it
@@ -118,31 +117,31 @@ class Families:
 
     def __init__(self, listens: Callable[[], bool]) -> None:
         self._listens = listens
-        self._made: dict[Key, list[Made]] = {}
+        self._made: dict[CandidateKey, list[Made]] = {}
         listen(self._seen)
 
     def close(self) -> None:
         """Listen no more."""
         unlisten(self._seen)
 
-    def noted(self, mean: Tensor, key: Key) -> None:
+    def noted(self, mean: Tensor, key: CandidateKey) -> None:
         """A candidate's mean, of which something may have been made already."""
         node: Any = mean.grad_fn
         if node is not None:
             self._made.setdefault(key, []).extend(node.metadata.get(MADE, ()))
 
-    def others(self) -> Iterator[tuple[Key, str]]:
+    def others(self) -> Iterator[tuple[CandidateKey, str]]:
         """Candidates of which distributions were made, and no Gaussian, with the family's name."""
         for key, made in self._made.items():
             families = [family for _, family, _ in made]
             if families and None not in families:
                 yield key, str(families[-1])
 
-    def families_of(self, key: Key) -> set[str]:
+    def families_of(self, key: CandidateKey) -> set[str]:
         """The names of the families that were made of a candidate, but for Gaussians."""
         return {family for _, family, _ in self._made.get(key, ()) if family is not None}
 
-    def map_of(self, key: Key) -> str | None:
+    def map_of(self, key: CandidateKey) -> str | None:
         """The one map that all Gaussians made of a candidate's mean stand behind."""
         maps = {behind for _, family, behind in self._made.get(key, ()) if family is None}
         return maps.pop() if len(maps) == 1 else None

@@ -55,9 +55,15 @@ class Reading:
     made
         While it is handed over, the mean or the distribution with its graph, where that is not among what was
         taken.
+    calls
+        How many calls of a module its rows are of, one after the other.
+    is_ours
+        Whether nobody else has the tensors, so that they need no copy.
     """
 
-    __slots__ = ("_apart", "_versions", "layout", "made", "map", "read", "taken", "unknown_prior")
+    __slots__ = (
+        "_apart", "_versions", "calls", "is_ours", "layout", "made", "map", "read", "taken", "unknown_prior",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -72,6 +78,7 @@ class Reading:
         self.layout = layout
         self._apart = apart
         self.made: Any = None
+        self.calls, self.is_ours = 1, False
         self._versions: list[int] | None = None
 
     def hold(self) -> int:
@@ -95,7 +102,7 @@ class Reading:
         shape = first.shape
         if len(shape) < 2 or not shape[0]:
             return None
-        kind: list[object] = [shape]
+        kind: list[object] = [shape, self.calls]
         for tensor in self.taken:
             if tensor is None:
                 kind.append(None)
@@ -107,6 +114,8 @@ class Reading:
 
     def copied(self) -> Taken:
         """What was taken, as it is now."""
+        if self.is_ours:
+            return self.taken
         return tuple([None if value is None else value.clone() for value in self.unchanged()])
 
     def unchanged(self) -> Taken:
@@ -129,13 +138,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class Rows:
-    """Batches of one step and layer, unread; bytes of each."""
+    """Batches of one step and layer, unread; bytes and calls of each."""
 
     read: Read
     kind: Kind
     batch_bytes: int
     batches: list[Taken]
     shared: bool
+    batch_calls: int = 1
 
     def like(self, other: Rows) -> bool:
         """Whether both have the same rows, so that they can be summed beside each other."""
@@ -145,6 +155,11 @@ class Rows:
     def size(self) -> int:
         """Bytes."""
         return self.batch_bytes * len(self.batches)
+
+    @property
+    def calls(self) -> int:
+        """Of the module, one after the other."""
+        return self.batch_calls * len(self.batches)
 
 
 @torch.no_grad()
@@ -156,7 +171,7 @@ def sums_of(steps: Sequence[Rows], poolable: bool = False) -> Sums:
     """
     first, count = steps[0], len(steps)
     observed = first.read(_joined([batch for step in steps for batch in step.batches]))
-    moments = updated(None, _beside(observed, count), first.shared, len(first.batches))
+    moments = updated(None, _beside(observed, count), first.shared, first.calls)
     sums = moments.poolable() if poolable else moments.sufficient_statistics()
     return {
         name: value.expand(count) if value.dim() == 0 else value.unflatten(0, (count, -1))
@@ -222,10 +237,11 @@ class Pool:
         if rows is not None and (rows.kind is not self._kind or len(rows.batches) >= self._most):
             self._sum_up()
         if not self._most:
-            self._update(reading())
+            self._update(reading(), reading.calls)
             return
         if self._rows is None:
-            self._rows = Rows(reading.read, self._kind, self._batch_bytes, [], self.shared)
+            calls = reading.calls
+            self._rows = Rows(reading.read, self._kind, self._batch_bytes, [], self.shared, calls)
         self._rows.batches.append(reading.copied())
 
     def add_observed(self, observed: Any) -> None:
@@ -270,7 +286,7 @@ class Pool:
     def _sum_up(self) -> None:
         rows, self._rows = self._rows, None
         if rows is not None:
-            self._update(rows.read(_joined(rows.batches)), len(rows.batches))
+            self._update(rows.read(_joined(rows.batches)), rows.calls)
 
     def _update(self, observed: Observed, calls: int = 1) -> None:
         self._moments = updated(self._moments, observed, self.shared, calls)

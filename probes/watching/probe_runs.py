@@ -16,6 +16,7 @@ from probes.recorder import Recorder
 from probes.watching.decoding import decoded_layers
 from probes.watching.family_readings import AnyObserved, FamilyObserved
 from probes.watching.finding import Finder
+from probes.watching.gathering import Unread
 from probes.watching.pooling import Reading
 from probes.watching.posterior_source import FoundLayer
 from probes.watching.probing import of_inputs, parameters_of_inputs, untouched
@@ -49,7 +50,7 @@ class ProbeRuns:
         self._sequence_at: int | None = None  # the step at which it was looked at last
         self.alone = ""
 
-    def takes(self, name: str, reading: Reading | Exception) -> bool:
+    def takes(self, name: str, reading: Reading | Unread | Exception) -> bool:
         """Whether a posterior comes from such a run, and is kept here."""
         if self._seen is None:
             return False
@@ -64,7 +65,7 @@ class ProbeRuns:
         """
         self._seen = {}
         try:
-            with self._finder.listening():
+            with self._finder.probing():
                 run_model(self._model, inputs.batch, inputs.call)
         finally:
             found, self._seen = self._seen, None
@@ -114,7 +115,7 @@ class ProbeRuns:
         seen: dict[str, list[AnyObserved]] = {}
         self._seen = seen
         try:
-            with untouched(self._model, training=False), self._finder.listening():
+            with untouched(self._model, training=False), self._finder.probing():
                 found = self.sequence.observe(self._model, seen)
             if (recorder := self._buffer.recorder) is not None:
                 if at is None:

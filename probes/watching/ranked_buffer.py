@@ -39,6 +39,7 @@ class RankedBuffer(StatisticsBuffer):
     _ranks: Ranks | None = None
     _rank: int = 0
     _steps: list[int] = field(default_factory=list)  # since the last exchange
+    _left_out: dict[str, int] = field(default_factory=dict)  # layers, from a step on, since then
     _gone: str = ""  # why the others are not heard any more
     _told: int = 0  # of what was lost
 
@@ -90,6 +91,11 @@ class RankedBuffer(StatisticsBuffer):
         if not self._rank:
             super().scalar(step, name, value, split, epoch)
 
+    def leave_out(self, layer: str, step: int) -> None:
+        """A layer that this process reads no more, from a step on: so do the others, from there."""
+        if self._ranks is not None:
+            self._left_out[layer] = step
+
     def flush(self) -> None:
         """As of the base; sums wait for those of the other processes."""
         if self._ranks is None:
@@ -126,6 +132,7 @@ class RankedBuffer(StatisticsBuffer):
         self._sum_up()
         summed, self._summed, self._waiting = self._summed, [], 0
         steps, self._steps = self._steps, []
+        left_out, self._left_out = self._left_out, {}
         lost, self._told = self._lost - self._told, self._lost
         try:
             found = self._ranks.pool(
@@ -133,6 +140,7 @@ class RankedBuffer(StatisticsBuffer):
                 stacked(steps, summed),
                 self._families,
                 shares=self.shares,
+                left_out=left_out,
                 ends=ends,
                 lost=lost,
                 hurry=hurry,
@@ -161,6 +169,13 @@ class RankedBuffer(StatisticsBuffer):
         for layer in found.refused:
             error = RuntimeError(f"layer {layer!r} is not the same on all processes, or is not one of rank 0")
             self.failed(error, 1, f"refused {layer}")
+        for layer, count in found.left_out.items():
+            if not count:
+                continue
+            error = RuntimeError(
+                f"layer {layer!r}: another process reads it no more, and its rows are missing"
+            )
+            self.failed(error, count, f"left out {layer}")
         if found.lost:
             self.failed(RuntimeError(f"other processes have lost {found.lost} batches"), found.lost, "others")
         self._told = self._lost

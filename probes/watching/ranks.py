@@ -55,7 +55,8 @@ class RanksLostError(RuntimeError):
 class Pooled(NamedTuple):
     """What one exchange gave: groups of layers that were seen at the same steps, with these steps and sums of
     all rows, on rank 0 alone; whether some process has come to its end; what was lost elsewhere; steps that
-    not all processes have; layers whose sums have not one shape.
+    not all processes have; layers whose sums have not one shape; of layers that a process reads no more the
+    steps that are left out.
     """
 
     groups: list[tuple[list[int], Sums]]
@@ -63,6 +64,7 @@ class Pooled(NamedTuple):
     lost: int
     partial: list[int]
     refused: list[str]
+    left_out: dict[str, int]
 
 
 def is_together() -> bool:
@@ -137,6 +139,7 @@ class Ranks:
 
     def __init__(self, store: Any, rank: int, size: int) -> None:
         self.rank, self.size = rank, size
+        self._left_out: dict[str, int] = {}
         self._group: Any = dist.ProcessGroupGloo(store, rank, size, TIMEOUT)
 
     def agree(self, value: object) -> list[Any]:
@@ -171,6 +174,7 @@ class Ranks:
         families: Mapping[str, str],
         *,
         shares: Mapping[str, Share] = NOTHING,
+        left_out: Mapping[str, int] = NOTHING,
         ends: bool = False,
         lost: int = 0,
         hurry: bool = False,
@@ -187,6 +191,9 @@ class Ranks:
             Of the layers; rank 0 alone is asked.
         shares
             Of layers whose neurons this process has a part of; their sums are of these neurons.
+        left_out
+            Layers that this process reads no more, and the first step without: from there on the others'
+            rows would be taken for all.
         ends
             Whether this is the last that comes from this process.
         lost
@@ -210,7 +217,7 @@ class Ranks:
             layer: {name: _kind(name, value, shares.get(layer)) for name, value in sorted(some.items())}
             for layer, some in sorted(sums.items())
         }
-        mine = json.dumps([list(steps), shapes])
+        mine = json.dumps([list(steps), shapes, dict(left_out)])
         digest = int.from_bytes(blake2b(mine.encode(), digest_size=7).digest(), "big")
         headers = self._all(torch.tensor([digest, int(ends), lost]), wait)
         ended = any(bool(one[1]) for one in headers)
@@ -218,11 +225,13 @@ class Ranks:
         partial: list[int] = []
         refused: list[str] = []
         if any(int(one[0]) != digest for one in headers):
-            said = self.agree([list(steps), shapes])
-            had = [set(one) for one, _ in said]
+            said = self.agree([list(steps), shapes, dict(left_out)])
+            had = [set(one) for one, _, _ in said]
+            for layer, step in (item for _, _, one in said for item in one.items()):
+                self._left_out[layer] = min(step, self._left_out.get(layer, step))
             common = sorted(set.intersection(*had))
             partial = sorted(set.union(*had) - set(common))
-            shapes, refused = _union([one for _, one in said])
+            shapes, refused = _union([one for _, one, _ in said])
             at = torch.tensor([list(steps).index(step) for step in common], dtype=torch.long)
             sums = {
                 layer: {name: value[at.to(value.device)] for name, value in some.items()}
@@ -241,21 +250,26 @@ class Ranks:
         given = {layer: second_pass(some, around[layer]) for layer, some in full.items()}
         second = self._added(given | {at: placed(given[at], one) for at, one in own.items()}, wait, False)
         if self.rank:
-            return Pooled([], ended, lost, partial, refused)
+            return Pooled([], ended, lost, partial, refused, {})
         groups: dict[tuple[int, ...], Sums] = {}
+        left: dict[str, int] = {}
         for layer, some in first.items():
             seen = some[SEEN] > 0
             if (parts := some.get(PARTS)) is not None:
                 even = (parts == parts[:, :1]).all(1)
                 partial += [step for step, one in zip(steps, (seen & ~even).tolist(), strict=True) if one]
                 seen &= even
+            if (end := self._left_out.get(layer)) is not None:
+                late = seen & torch.tensor([step >= end for step in steps], device=seen.device)
+                left[layer] = int(late.sum())
+                seen &= ~late
             there = tuple(step for step, one in zip(steps, seen.tolist(), strict=True) if one)
             if there and layer in families:
                 found = pooled(families[layer], some, second[layer])
                 groups.setdefault(there, {})[layer] = {name: value[seen] for name, value in found.items()}
         refused += sorted(first.keys() - families.keys())
         groups_of_steps = [(list(there), some) for there, some in groups.items()]
-        return Pooled(groups_of_steps, ended, lost, sorted(set(partial)), refused)
+        return Pooled(groups_of_steps, ended, lost, sorted(set(partial)), refused, left)
 
     def _added(self, sums: Sums, wait: timedelta | None, everywhere: bool) -> Sums:
         """Sums of all processes; where not everywhere, on rank 0."""

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.jit import ScriptModule
 from torch.utils.hooks import RemovableHandle
 
-from probes.watching.after_head import AfterHeads, Key
+from probes.watching.after_head import AfterHeads
 from probes.watching.as_sampled import Reread
 from probes.watching.chains import SOFTPLUS, Repeated
+from probes.watching.evidence import CandidateKey
 from probes.watching.hooks import hook_output
 from probes.watching.posterior_source import PosteriorSource
 from probes.watching.tensors import NotReadable
@@ -42,12 +43,12 @@ class Rechecks:
     Attributes
     ----------
     changed
-        Name of a layer -> why its scale is no longer known.
+        Name of a layer -> why its scale is no longer known, since a step that has ended.
     """
 
     def __init__(self, model: nn.Module, listens: Callable[[], bool], skipped: Callable[[str], bool]) -> None:
         self._model, self._listens, self._skipped = model, listens, skipped
-        self._known: dict[Key, tuple[PosteriorSource, Repeated, list[str]]] = {}
+        self._known: dict[CandidateKey, tuple[PosteriorSource, Repeated, list[str]]] = {}
         self._steps = 0
         self._after: AfterHeads | None = None
         self._handles: list[RemovableHandle] = []
@@ -56,8 +57,8 @@ class Rechecks:
 
     def settle(
         self,
-        before: Mapping[Key, PosteriorSource],
-        found: Mapping[Key, PosteriorSource],
+        before: Mapping[CandidateKey, PosteriorSource],
+        found: Mapping[CandidateKey, PosteriorSource],
         layers: Mapping[str, PosteriorSource],
     ) -> None:
         """Keep what is to be compared.
@@ -76,6 +77,7 @@ class Rechecks:
         self.close()
         self._steps += 1
         new, self._new = self._new, {}
+        self.changed |= new
         if self._known and self._steps & (self._steps - 1) == 0:
             try:
                 self._look()
@@ -115,7 +117,7 @@ class Rechecks:
                 self._after.returned(source, output)
         self._after.passed(path, output)
 
-    def _found(self, key: Key, reread: Reread, _: Sequence[tuple[Tensor, Tensor]]) -> None:
+    def _found(self, key: CandidateKey, reread: Reread, _: Sequence[tuple[Tensor, Tensor]]) -> None:
         if key not in self._known:
             return
         source, then, names = self._known[key]
@@ -126,7 +128,6 @@ class Rechecks:
         if isinstance(now, Repeated) and _unlike(then, now):
             said = {"then": _said(then), "now": _said(now)}
             self._new |= dict.fromkeys(names, CHANGED.format(**said))
-            self.changed |= self._new
             del self._known[key]
 
 

@@ -17,12 +17,12 @@ from probes.watching.adapters import (
     other_distributions,
     predictions,
 )
-from probes.watching.after_head import tensors_in
 from probes.watching.as_sampled import Reread
-from probes.watching.collecting import NOT_READ, Candidates, Key
-from probes.watching.evidence import posteriors_of
+from probes.watching.collecting import NOT_READ, Candidates
+from probes.watching.evidence import CandidateKey, posteriors_of
 from probes.watching.family_readings import is_joint
 from probes.watching.family_sources import FamilySource
+from probes.watching.graph_nodes import tensors_in
 from probes.watching.graph_uses import halved, scaled_by, summed, uses_of_candidates
 from probes.watching.hooks import CompiledError, Sites, flat
 from probes.watching.makers import Makers
@@ -83,7 +83,7 @@ class Search:
         self.sources: dict[str, list[PosteriorSource]] = {}
         self.made: dict[str, list[FamilySource]] = {}
         self.ran: set[str] = set()
-        self.before: dict[Key, PosteriorSource] = {}
+        self.before: dict[CandidateKey, PosteriorSource] = {}
         self._ran_before: set[str] = set()  # as the forward pass that runs began
         self._known: set[str] = set()  # need not be looked through again
         self._widths = _widths(model)
@@ -328,7 +328,7 @@ class Search:
                 place = f"{source.path or '(the model itself)'} as {source.slot}"
                 candidates.looked_at[place] = first_line(error)
 
-    def reread(self, key: Key, reread: Reread, outputs: Sequence[tuple[Tensor, Tensor]]) -> None:
+    def reread(self, key: CandidateKey, reread: Reread, outputs: Sequence[tuple[Tensor, Tensor]]) -> None:
         """A candidate is read as it is used; so is what came before."""
         candidate = self._candidates.found.get(key)
         if candidate is None:

@@ -8,6 +8,7 @@ from threading import Lock
 from probes.errors import first_line
 from probes.watching.family_pools import AnyPool, Summed
 from probes.watching.finding import Seen
+from probes.watching.gathering import Unread
 from probes.watching.pooling import Reading, Rows
 from probes.watching.statistics_buffer import StatisticsBuffer
 from probes.watching.tensors import NotReadable
@@ -38,15 +39,19 @@ class StepSums:
         self.held: list[Seen] = []
         self._held_bytes = 0
 
-    def receive(self, name: str, reading: Reading | Exception, due: bool) -> None:
+    def receive(self, name: str, reading: Reading | Unread | Exception, due: bool) -> None:
         """A batch of a layer, of a step that is due or not."""
         if due or self.pools[name].every_step:
             self.add(name, reading)
         else:
             self._hold(name, reading)
 
-    def add(self, name: str, reading: Reading | Exception) -> None:
+    def add(self, name: str, reading: Reading | Unread | Exception) -> None:
         """Add a batch to its layer's sums, or count it."""
+        if isinstance(reading, Unread):
+            for one in reading.read():
+                self.add(name, one)
+            return
         try:
             if isinstance(reading, Exception):
                 raise reading
@@ -55,10 +60,13 @@ class StepSums:
         except Exception as error:  # noqa: BLE001 - a batch of another shape, say: training goes on
             self._buffer.failed(ValueError(f"layer {name!r}: {first_line(error)}"), 1, f"layer {name}")
 
-    def _hold(self, name: str, reading: Reading | Exception) -> None:
+    def _hold(self, name: str, reading: Reading | Unread | Exception) -> None:
         """Keep what is needed only if its step is the last one."""
         self.held.append((name, reading))
-        self._held_bytes += reading.hold() if isinstance(reading, Reading) else 0
+        if isinstance(reading, Unread):
+            self._held_bytes += reading.nbytes
+        elif isinstance(reading, Reading):
+            self._held_bytes += reading.hold()
         if self._held_bytes > HELD_BYTES:
             held = self.let_go()
             for seen in held:

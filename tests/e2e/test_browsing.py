@@ -209,3 +209,22 @@ def test_back_goes_one_page_back(serve: Callable[..., str], page: Page, folder: 
         page.go_back(wait_until="commit")
         expect(heading).to_contain_text(name, timeout=WAIT_MS)
         assert query(page)["step"] == ["40"]
+
+
+def test_on_a_phone_the_menu_dims_and_no_buttons_stand_over_figures(shared: str, browser: Browser) -> None:
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True, reduced_motion="reduce"
+    )
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    page.goto(f"{shared}/health?run=planted")
+    drawn(page)
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    expect(page.locator(".modebar:visible")).to_have_count(0)
+    page.get_by_test_id("stExpandSidebarButton").tap()
+    entry = page.get_by_test_id("stSidebarNavLink").filter(has_text="Sequence")
+    expect(entry).to_have_attribute("title", "This run holds no probe sequence.")
+    expect(page.get_by_test_id("stSidebarNavLink").filter(has_text="Layers")).not_to_have_attribute(
+        "title", re.compile(".")
+    )
+    context.close()

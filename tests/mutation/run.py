@@ -259,7 +259,7 @@ class Trial:
         """By what a fault was caught ("mirror", "wider", "" where by nothing), and processor seconds."""
         path, seconds = COPY / fault.file, 0.0
         of_fault = [("mirror", tuple(mirrors(fault.file))), ("wider", self.group.wider)]
-        for by, files in of_fault if wider else of_fault[:1]:
+        for by, files in of_fault if wider and self.group.wider else of_fault[:1]:
             most = self.limit(files)
             path.write_text(fault.source, "utf-8")
             try:

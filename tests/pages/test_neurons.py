@@ -215,6 +215,12 @@ def test_the_energy_s_card_names_only_what_it_draws(open_page: Open, two: Path) 
 
 def test_a_tab_that_is_not_open_does_not_run(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:2", detail="KL decomposition")
+    assert "KL = information + mismatch + past" in texts(app)
+    apart = open_page(
+        "neurons", SAMPLE_RUNS, run="collapsed", pin="collapsed:0:3", to="40", detail="KL decomposition"
+    )
+    assert "KL = information + mismatch" in texts(apart)
+    assert "+ past" not in texts(apart), "a prior that does not look back costs no past"
     assert len(figures(app)) == 3
     assert figures(app)[2]["layout"]["yaxis"]["title"]["text"] == "KL (nats)"
     wrong = open_page("neurons", two, run="one", detail="nonsense")

@@ -90,7 +90,7 @@ def test_differences_to_the_twin_are_over_the_whole_test(open_page: Open, tmp_pa
             recorder.origin_scores(STEPS[-1], "test", range(200), base, HORIZON, **scores)
     app = open_page("uncertainty", tmp_path, run="run")
     table = app.dataframe[1].value
-    assert table["score"].tolist() == ["joint NLL (nats)", "marginal NLL (nats)"]
+    assert table["score"].tolist() == ["NLL (nats)", "marginal NLL (nats)"]
     assert table["difference"].tolist() == pytest.approx([-0.5, -0.5], abs=0.05)
     assert table["verdict"].tolist() == ["lower", "lower"]
     assert "200 origins of the test split in 10 blocks of time, one training each" in texts(app)
@@ -113,7 +113,9 @@ def test_validation_stands_against_training_beside_the_twin(open_page: Open, tmp
     assert marks == {"this run, best validation": ["step 60"], "twin, best validation": ["step 60"]}
     said = texts(app)
     assert "This run: best at step 60, the last validation" in said
-    assert "Twin: best at step 60, +0.783 since; at the end validation is 0.500 above training" in said
+    assert (
+        "Twin: best at step 60, +0.783 nats since; at the end validation is 0.500 nats above training" in said
+    )
     assert "Training is what batches logged" not in said
 
 

@@ -145,3 +145,13 @@ def test_plain_sums_want_one_scale_of_the_shape_of_the_mean():
         Moments().update_plain(mu, mu + 1, log_variance=mu)
     with pytest.raises(ValueError, match="have one shape"):
         Moments().update_plain(mu, torch.ones(3, 1))
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_what_all_inputs_share_spreads_by_no_less_than_nothing(plain):
+    """A mean of squares less the square of a mean is below 0 by rounding, of some numbers of rows."""
+    level = torch.rand(1, 500, 1, generator=torch.Generator().manual_seed(0))
+    for rows in range(1, 40):
+        mu, sigma = level.repeat(rows, 1, 1), torch.ones(rows, 500, 1)
+        found = Moments().update_plain(mu, sigma) if plain else Moments().update(mu, sigma)
+        assert (found.result()["spread"] >= 0).all(), rows

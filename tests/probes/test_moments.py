@@ -274,6 +274,25 @@ def test_a_pool_that_has_seen_nothing_takes_up_another():
             torch.testing.assert_close(pool.result()[name], value, msg=name)
 
 
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_batch_without_rows_changes_nothing(plain):
+    """The last of an epoch, on one of several workers."""
+    given = batch(dimensions=2)
+    shared = {"prior_mu": torch.zeros(2), "prior_sigma": torch.ones(2)}
+
+    def pooled(*sizes):
+        found = Moments(sigma_limits=None if plain else LIMITS)
+        for size in sizes:
+            mu, sigma = given["mu"][:size], given["sigma"][:size]
+            found = found.update_plain(mu, sigma) if plain else found.update(mu, sigma, **shared)
+        return found.result()
+
+    whole = pooled(96)
+    for sizes in ((0, 96), (96, 0), (0, 0, 96)):
+        for name, value in pooled(*sizes).items():
+            torch.testing.assert_close(value, whole[name], rtol=0, atol=0, msg=name)
+
+
 def test_autocast_and_gradients_are_left_alone():
     given = batch()
     given["mu"].requires_grad_()

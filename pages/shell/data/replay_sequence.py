@@ -66,13 +66,13 @@ def payload(side: replay.Side, choice: replay.Choice, step: int, t: int | None) 
     return pack(header, arrays)
 
 
-def _drawn(side: replay.Side, found: dict[int, sequence.Path]) -> list[int]:
+def _drawn(side: replay.Side, found: dict[int, sequence.LayerPath]) -> list[int]:
     """The shown layers whose beliefs are Gaussians; all that are where none of these is."""
     gaussian = [layer for layer in found if is_gaussian(side.context.layers[layer])]
     return [layer for layer in side.layers if layer in gaussian] or gaussian
 
 
-def _ridges(path: sequence.Path, drawn: list[int]) -> dict[str, np.ndarray]:
+def _ridges(path: sequence.LayerPath, drawn: list[int]) -> dict[str, np.ndarray]:
     steps = np.arange(len(path.m))
     shown = frames.probe_frames(steps, path.m[:, drawn], np.sqrt(path.V[:, drawn]))
     return dict(replay_arrays.ridge_arrays(shown))

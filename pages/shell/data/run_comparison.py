@@ -25,13 +25,14 @@ POINTS = {
     "nll": "NLL (nats)",
     "crps": "CRPS (target's unit)",
     "squared_error": "squared error (target's unit²)",
-    "nll_joint": "joint NLL (nats)",
+    "nll_joint": "NLL (nats)",
     "nll_marginal": "marginal NLL (nats)",
     "energy": "energy score (target's unit)",
     "mse": "squared error (target's unit²)",
     "brier": "Brier score",
 }
 """Scores that differences are shown of."""
+RATE = "rate (nats)"
 HOW_SCORED = ("draws", "weights_step")
 """Scalars that say how a split was scored."""
 REMEDY = (
@@ -47,6 +48,8 @@ def score_title(name: str) -> str:
     if known:
         word = known.title if known.title[:2].isupper() else known.title[:1].lower() + known.title[1:]
         return f"{split} {word}"
+    if own == "rate":
+        return f"{split} {RATE}"
     words, _, number = own.replace("_", " ").rpartition(" ")
     return f"{split} {f'{words}, layer {number}' if words == 'living share' else own.replace('_', ' ')}"
 
@@ -197,7 +200,7 @@ def curves(contexts: Contexts) -> dict[str, dict[str, tuple[np.ndarray, np.ndarr
     panels: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {
         "train loss": {},
         "validation NLL (nats)": {},
-        "rate (nats)": {},
+        RATE: {},
         "living share": {},
     }
     for run, context in contexts.items():
@@ -211,7 +214,7 @@ def curves(contexts: Contexts) -> dict[str, dict[str, tuple[np.ndarray, np.ndarr
             if own is not None:
                 panels[title][run] = (own["step"].to_numpy(), own["value"].to_numpy(float))
         network = cache.curves(context)
-        for title, column in (("rate (nats)", "rate"), ("living share", LIVING[0])):
+        for title, column in ((RATE, "rate"), ("living share", LIVING[0])):
             values = network[column].dropna()
             if len(values):
                 panels[title][run] = (values.index.to_numpy(), values.to_numpy(float))

@@ -65,6 +65,7 @@ def show_ablation(result: store.Result, context: RunContext) -> None:
         figure,
         "ablation_predictors",
         predictors,
+        note="Of the regime: the share of the ranks' variance that it tells.",
     )
     shares = "; ".join(
         f"{url.plain(layers[layer])}: {'not told' if share != share else format(share, '.2f')}"

@@ -193,7 +193,9 @@ def decomposition(drawn: Drawn, view: step_axis.View, step: int) -> None:
         st.caption("KL was not recorded of these neurons.")
         return
     known = {name for one in series for name in parts(one)}
-    told = "KL = information + mismatch (+ past)" if "mismatch" in known else "its parts are not known"
+    past = any(parts(one)["past"].any() for one in series if "past" in parts(one))
+    told = f"KL = information + mismatch{' + past' if past else ''}"
+    told = told if "mismatch" in known else "its parts are not known"
     told = "KL and, of it, information" if known == {"information"} else told
     title = f"**KL decomposition** · {told}{note}"
     figure = kl_parts(series, step=view.cursor(step), axis=view.scale)

@@ -37,7 +37,7 @@ def training_step(context: RunContext, at: int) -> None:
     )
 
 
-def quantity(path: data.Path) -> str:
+def quantity(path: data.LayerPath) -> str:
     """What the map of a layer shows: KL where a prior is known, a belief or its classes."""
     names = [name for name in data.QUANTITIES if path.has(name)] or ["m"]
     label = lambda name: data.QUANTITIES[name].label  # noqa: E731 - a label, in the next line
@@ -52,7 +52,7 @@ def sort(memory: pd.DataFrame) -> str:
     )
 
 
-def position(length: int, table: pd.DataFrame, found: dict[int, data.Path]) -> int:
+def position(length: int, table: pd.DataFrame, found: dict[int, data.LayerPath]) -> int:
     """The position that is looked at, `t` in the URL; the most telling one by default."""
     asked = url.get("t")
     if asked is not None and asked.isdecimal() and int(asked) < length:
@@ -69,7 +69,9 @@ def feature(names: Sequence[str], first: str) -> str:
     return url.choice(st.selectbox, "Which neurons follow", names, "follows", first)
 
 
-def coloured(table: pd.DataFrame, path: data.Path, layer: int, neuron: int) -> tuple[np.ndarray, str, bool]:
+def coloured(
+    table: pd.DataFrame, path: data.LayerPath, layer: int, neuron: int
+) -> tuple[np.ndarray, str, bool]:
     """What the positions are coloured by: (T,) values, what they are, whether they have a sign."""
     length, name = len(path.m), neuron_name(layer, neuron)
     of_classes = path.shares is not None and path.has("entropy")

@@ -18,7 +18,7 @@ _KEY = "sequence_map"
 
 def show(
     context: RunContext,
-    path: data.Path,
+    path: data.LayerPath,
     layer: int,
     quantity: str,
     sort: str,
@@ -52,7 +52,7 @@ def show(
         canvases.heatmap(sent, _KEY, partial(_pick, context, layer))
 
 
-def _rows(path: data.Path, quantity: str) -> pd.DataFrame:
+def _rows(path: data.LayerPath, quantity: str) -> pd.DataFrame:
     """The map to take away: one row a neuron, one column a position."""
     values = path.quantity(quantity).T
     columns = [f"t {t}" for t in range(values.shape[1])]

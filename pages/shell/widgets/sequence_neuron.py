@@ -20,7 +20,7 @@ from probes.neuron_names import full_name, neuron_name
 
 def belief(
     context: RunContext,
-    path: data.Path,
+    path: data.LayerPath,
     layer: int,
     neuron: int,
     t: int,
@@ -91,7 +91,7 @@ def goes_with(tested: data.Followed, layer: int, neuron: int, quantity: str) -> 
 
 
 def followers(
-    context: RunContext, found: dict[int, data.Path], tested: data.Followed, feature: str, quantity: str
+    context: RunContext, found: dict[int, data.LayerPath], tested: data.Followed, feature: str, quantity: str
 ) -> None:
     """The neurons of all layers that go with one feature, and how long each remembers."""
     rows = data.followers(tested, feature)

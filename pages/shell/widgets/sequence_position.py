@@ -53,7 +53,7 @@ def predicted(context: RunContext, labels: list[str], t: int, table: pd.DataFram
         cards.show(figure, "next_symbol")
 
 
-def moved(context: RunContext, found: dict[int, data.Path], t: int, quantity: str) -> None:
+def moved(context: RunContext, found: dict[int, data.LayerPath], t: int, quantity: str) -> None:
     """The neurons of all layers that moved most at position t; a ticked row is the neuron that is looked
     at.
     """

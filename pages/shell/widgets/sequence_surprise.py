@@ -15,7 +15,7 @@ from probes.figures.surprise import surprise
 def show(
     context: RunContext,
     other: RunContext | None,
-    found: dict[int, data.Path],
+    found: dict[int, data.LayerPath],
     table: pd.DataFrame,
     at: int,
     t: int,

@@ -13,7 +13,7 @@ from probes.analysis.layer_families import is_gaussian
 from probes.figures.token_uncertainty import token_uncertainty
 
 
-def show(context: RunContext, found: dict[int, data.Path], table: pd.DataFrame, t: int) -> None:
+def show(context: RunContext, found: dict[int, data.LayerPath], table: pd.DataFrame, t: int) -> None:
     """Mean variance of each layer's neurons and what a draw tells of the next symbol, along t; below them
     the scores of the test.
     """

@@ -108,3 +108,10 @@ def test_the_prior_that_numbers_are_told_against() -> None:
 
 def test_a_code_lives_or_is_dead_and_nothing_else() -> None:
     assert family_of({"family": "codes"}).regimes == {0, 1, 4}
+
+
+def test_of_one_dimension_and_two_per_cent_nothing_needs_to_be_said() -> None:
+    rows = np.array([2.0, 16.0, 300.0])
+    found = GAUSSIAN.information_limit(0.05, 0.01, rows)
+    np.testing.assert_array_equal(found, GAUSSIAN.information_limit(0.05, 0.01, rows, 1, 0.98))
+    assert GAUSSIAN.kl_floor(np.float64(0.5)) == pytest.approx(0.5 * math.log(1.25))

@@ -51,7 +51,7 @@ def test_the_same_score_of_training_examples_is_taken_before_batches(run: pd.Dat
     training = next(trace for trace in figure.data if trace.name == "this run, training")
     np.testing.assert_allclose(training.y, 0.45 - 0.001 * AT, rtol=1e-6)  # as it is, not averaged
     assert in_words(scores, "this run") == (
-        "this run: best at step 49, +0.250 since; at the end validation is 0.399 above training"
+        "this run: best at step 49, +0.250 nats since; at the end validation is 0.399 nats above training"
     )
 
 
@@ -61,6 +61,13 @@ def test_a_second_run_has_its_own_steps_and_best(run: pd.DataFrame) -> None:
     names = [trace.name for trace in figure.data]
     assert "&lt;b&gt;twin, validation" in names
     assert [trace.x.tolist() for trace in figure.data if trace.mode == "markers+text"] == [[49], [98]]
+
+
+def test_the_best_step_is_written_inside_the_figure_also_beside_a_longer_run(run: pd.DataFrame) -> None:
+    later = run.assign(step=20 * run["step"])
+    figure = overfitting(scores_of(run), other=scores_of(later))
+    marks = [trace for trace in figure.data if trace.mode == "markers+text"]
+    assert marks[0].textposition == "bottom right", "at the left edge"
 
 
 def test_a_run_without_one_of_the_two_has_no_figure(run: pd.DataFrame) -> None:

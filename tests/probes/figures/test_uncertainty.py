@@ -253,3 +253,12 @@ def test_a_second_run_is_named_and_a_panel_can_be_left_out() -> None:
     scalars = pd.DataFrame({"step": [0, 1], "name": ["accuracy", "ece"], "value": [0.9, 0.1]})
     figure = predictive_scores(scalars, twin=scalars, label="other", without=["ECE"])
     assert {trace.name for trace in figure.data} == {"other", "this run"}
+
+
+def test_one_half_life_of_all_neurons_is_no_bar_as_wide_as_the_figure() -> None:
+    figure = half_life_histogram(np.full(9, 5.0), color="#0072B2", marks={"input": 3.0})
+    low, high = figure.layout.xaxis.range
+    (bar,) = figure.data
+    assert high - low > 0.7, "decades"
+    assert low < np.log10(3.0) < np.log10(5.0) < high
+    assert bar.width[0] < 0.5 * (10**high - 10**low)

@@ -2,13 +2,15 @@
 
 import logging
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import probes
-from probes.log.budget import table_bytes
+from probes.log.budget import Budget, table_bytes
 from probes.log.check import check
+from probes.log.segments import Segment
 from probes.recorder import Recorder
 from probes.storage.local import LocalStorage
 
@@ -144,3 +146,140 @@ def test_a_size_is_a_positive_number(tmp_path, max_gb):
     with pytest.raises(ValueError, match="max_gb is"):
         Recorder(tmp_path / "run", LAYERS, max_gb=max_gb)
     assert not (tmp_path / "run").exists()
+
+
+class Files:
+    """A storage of which only the sizes are asked: `size` bytes in one file of `neurons/`."""
+
+    def __init__(self, size=0):
+        self.size = size
+
+    def entries(self, table):
+        whole, part = Segment(0, 9).name, Segment(0, 4).name
+        return [SimpleNamespace(name=whole, size=self.size), SimpleNamespace(name=part, size=10**9),
+                SimpleNamespace(name="notes.txt", size=10**9)] if table == "neurons" else []  # fmt: skip
+
+
+def budget(limit, config=None, count=0, precision="full", every=1, files=None):
+    state = {"layers": [{"neurons": 92}], "precision": precision, "steps": {"count": count}, "config": config}
+    return Budget(limit, every, files or Files(), state)
+
+
+ONE = [np.array([0]), ["kl"]]  # (92 + 8) numbers a step: 380 bytes
+
+
+def test_only_files_that_count_are_weighed():
+    assert table_bytes(Files(700)) == 700
+
+
+def test_before_a_step_is_recorded_there_is_nothing_to_say():
+    assert budget(1e6).review(0) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "precision", "said"),
+    [
+        ({"steps": 1001}, "full", "take about 0.38 kB a recorded step; with 1,001 steps, every one recorded,"
+         " the run will weigh about 380 kB"),
+        ({"steps": 1001}, "10bit", "0.2 kB a recorded step; with 1,001 steps, every one recorded, the run"
+         " will weigh about 200 kB"),
+        ({"steps": 2}, "full", "the run will weigh about 0.38 kB"),
+        (None, "full", "0.38 kB a recorded step: max_gb=0.01 holds about 26,315 of them"),
+        ({"steps": True}, "full", "holds about 26,315 of them"),
+        ({"steps": 0}, "full", "holds about 26,315 of them"),
+        ({"steps": 100.0}, "full", "holds about 26,315 of them"),
+    ],
+)  # fmt: skip
+def test_the_weight_is_said_once_and_as_it_is_expected(config, precision, said):
+    found = budget(1e7, config, precision=precision)
+    found.note(0, *ONE)
+    [text] = found.review(1)
+    assert text.startswith("92 neurons with 1 statistics ")
+    assert said in text
+    found.note(0, np.array([1]), ["kl"])
+    assert found.review(2) == []
+
+
+def test_the_weight_of_every_third_step_and_of_what_is_on_the_disk():
+    found = budget(1e9, {"steps": 3001}, every=3, files=Files(1_000_000))
+    found.note(0, *ONE)
+    [text] = found.review(3)
+    assert text.endswith("one in 3 recorded, the run will weigh about 1.38 MB")
+    open_end = budget(1e7, every=3, files=Files(6_200_000))
+    open_end.note(0, *ONE)
+    assert "holds about 10,000 of them" in open_end.review(3)[0]
+
+
+def test_with_a_known_end_the_spacing_is_the_least_that_fits():
+    """1,000 steps of 380 bytes in 95 % of 150,000: one in 4 takes 95,380 and one in 2 190,190."""
+    found = budget(150_000, {"steps": 1001})
+    found.note(0, *ONE)
+    _, thinned = found.review(1)
+    assert thinned == (
+        "from step 1 on one step in 4 is recorded, at most: about 0.52 kB of max_gb=0.00015 are used"
+    )
+    assert [step for step in range(1, 13) if found.due(step)] == list(range(4, 13))
+    assert found.mask(0, np.arange(1, 13)).tolist() == [step in (4, 8, 12) for step in range(1, 13)]
+    found.note(0, np.array([4]), ["kl"])
+    assert found.due(4), "a layer more of the newest step"
+    assert [step for step in range(5, 13) if found.due(step)] == list(range(8, 13))
+
+
+@pytest.mark.parametrize(("limit", "spacing"), [(400_399, 2), (400_401, 1)])
+def test_a_size_is_planned_to_its_share(limit, spacing):
+    """380 x (1 + 1,000) bytes are 95 % of 400,400: a byte more or less."""
+    found = budget(limit, {"steps": 1001})
+    found.note(0, *ONE)
+    found.review(1)
+    assert found.spacing == spacing
+
+
+def test_without_an_end_half_of_what_is_left_is_used_before_each_doubling():
+    """Steps of 520 bytes at most, in 95 % of 10,400: after 4,940, ten steps at once, one in two."""
+    found = budget(10_400)
+    doubled = []
+    for step in range(40):
+        if found.review(step)[1 if step == 1 else 0 :]:
+            doubled.append((step, found.spacing))
+        if found.mask(0, np.array([step]))[0]:
+            found.note(0, np.array([step]), ["kl"])
+    assert doubled[0] == (10, 2)
+    assert [spacing for _, spacing in doubled] == [2 ** (place + 1) for place in range(len(doubled))]
+
+
+def test_what_is_on_the_disk_counts_by_itself_after_sixty_four_steps():
+    """Steps that take 100 bytes there and not the 380 that are typical."""
+    for written, each in ((63, 380), (64, 100)):
+        files = Files()
+        found = budget(1e9, {"steps": 2001}, files=files)
+        for step in range(300):
+            found.note(0, np.array([step]), ["kl"])
+        found._state["steps"]["count"] = written
+        files.size = 100 * written
+        found._looked = -(10**6)  # it is time to look again
+        [text] = found.review(300)
+        assert f"take about {each / 1000:g} kB a recorded step" in text
+
+
+def test_too_much_beside_the_neurons_is_said_once():
+    files = Files(1001)
+    found = budget(1000.0, {"steps": 10}, files=files)
+    found.note(0, *ONE)
+    said = found.review(1)
+    assert said[-1] == (
+        "max_gb=1e-06 is exceeded, with 1 kB: what is recorded beside the neurons is not thinned"
+    )
+    assert not [text for text in found.review(2) if "exceeded" in text]
+    within = budget(1000.0, {"steps": 10}, files=Files(1000))
+    within.note(0, *ONE)
+    assert not [text for text in within.review(1) if "exceeded" in text]
+
+
+def test_steps_of_a_layer_are_thinned_by_what_was_kept_of_it():
+    found = budget(1e9)
+    found.spacing = 10
+    assert found.mask(0, np.array([3, 9, 10, 11, 25])).tolist() == [True, False, True, False, True]
+    found.note(0, np.array([3, 10, 25]), ["kl", "mean"])
+    assert found.mask(0, np.array([26, 29, 30])).tolist() == [False, False, True]
+    assert not found.due(29)
+    assert found.due(30)

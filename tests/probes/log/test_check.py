@@ -8,12 +8,13 @@ import time
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from sound_run import LAYERS, record, write_sound
 
 from probes.__main__ import main
-from probes.log import columns
+from probes.log import columns, neuron_summary
 from probes.log.check import Finding, check
 from probes.log.segments import Segment
 from probes.recorder import Recorder
@@ -45,7 +46,8 @@ def rewrite(path, change):
     table = change(pq.ParquetFile(path).read())
     with pq.ParquetWriter(path, table.schema) as writer:
         for start, size in zip(np.cumsum([0, *sizes[:-1]]), [*sizes[:-1], table.num_rows], strict=True):
-            writer.write_table(table.slice(start, size))
+            if start < table.num_rows:
+                writer.write_table(table.slice(start, size))
 
 
 def with_column(table, name, values):
@@ -80,6 +82,16 @@ def flipped(run):
 def manifest_with(run, **changes):
     path = run / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def rewrite_summary(run, change):
+    """The summary of the neurons changed, with what its footer says of the run."""
+    path = run / neuron_summary.FILE
+    kept = {key: value for key, value in pq.read_metadata(path).metadata.items() if b"neuron" in key}
+    table = change(pq.ParquetFile(path).read())
+    with pq.ParquetWriter(path, table.schema) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(kept)
 
 
 FAULTS = {
@@ -138,6 +150,10 @@ FAULTS = {
         lambda run: rewrite(block(run, "pyramid/16", 0), lambda t: later(t, 32)),
         "layer 0: the buckets of neurons/000000000000",
     ),
+    "pyramid without a layer": (
+        lambda run: rewrite(block(run, "pyramid/16", 0), lambda t: t.filter(pc.equal(t["layer"], 0))),
+        "layer 1: the buckets of neurons/000000000000",
+    ),
     "scalar rows missing": (
         lambda run: rewrite(block(run, "scalars", 0), lambda t: t.slice(1)),
         "its name promises 600",
@@ -145,6 +161,14 @@ FAULTS = {
     "manifest of other steps": (
         lambda run: manifest_with(run, steps={"count": 599, "first": 0, "last": 599}),
         "says steps",
+    ),
+    "truncated summary of the neurons": (
+        lambda run: (path := run / neuron_summary.FILE).write_bytes(path.read_bytes()[:-40]),
+        "neuron_summary.parquet",
+    ),
+    "summary of the neurons that differs": (
+        lambda run: rewrite_summary(run, lambda t: shifted(t, "kl_last", 0.01)),
+        "kl_last differs from the rows",
     ),
     "newer format": (lambda run: manifest_with(run, format="2.0"), "format 2.0"),
     "no manifest": (lambda run: (run / "run.json").unlink(), "no run.json"),
@@ -266,6 +290,16 @@ def test_statistics_that_the_manifest_does_not_name(run):
     assert [(finding.level, finding.where) for finding in check(run)] == [("error", "run.json")]
     manifest_with(run, status="running", heartbeat=0)
     assert len(notes(run)) == 1
+
+
+@pytest.mark.parametrize("without", [0, 1])
+def test_statistics_that_the_manifest_names_and_no_file_has(run, without):
+    """More of them, or as many others."""
+    stated = json.loads((run / "run.json").read_text())["statistics"]
+    said = [*stated[without:], "beta"]
+    manifest_with(run, statistics=said)
+    [finding] = check(run)
+    assert finding == Finding("error", "run.json", f"says statistics {said}, the files hold {sorted(stated)}")
 
 
 @pytest.mark.parametrize(("amount", "passes"), [(1e-4, True), (2e-3, False)])

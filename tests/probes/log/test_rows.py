@@ -1,8 +1,9 @@
-"""Tables of plain rows: gathered, written, read by step, refused where they are not what their folder
-holds.
-"""
+"""Tables of plain rows: gathered, written, read by step."""
+
+import re
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -122,84 +123,6 @@ def test_no_batch_has_more_rows_than_its_limit(tmp_path, monkeypatch):
     storage = LocalStorage(tmp_path)
     rows.write_rows(storage, "predictions/a.parquet", predictions(np.arange(7)), "full")
     assert [batch.num_rows for batch in rows.read_batches(storage, "predictions/a.parquet")] == [2, 2, 2, 1]
-
-
-@pytest.mark.parametrize(
-    ("name", "change", "words"),
-    [
-        (
-            "scalars",
-            lambda t: t.drop_columns("split"),
-            "lacks the column `split`: this is not a file of `scalars/`",
-        ),
-        (
-            "scalars",
-            lambda t: t.set_column(0, "step", t["step"].cast(pa.int32())),
-            "column `step` is int32, not int64",
-        ),
-        (
-            "scalars",
-            lambda t: t.append_column("x", pa.array([b"1"] * t.num_rows)),
-            "column `x` is binary, which",
-        ),
-    ],
-)
-def test_columns_that_a_folder_does_not_hold_are_refused(name, change, words):
-    with pytest.raises(RunError, match=words):
-        rows.check_columns(change(scalars(1, 2)).schema, name, "file")
-
-
-def test_columns_beyond_those_that_are_always_there():
-    rows.check_columns(scalars(1).append_column("more", pa.array([True])).schema, "scalars", "file")
-    layers = rows.LAYER_COLUMNS.append(pa.field("kl_mean", pa.float32()))
-    rows.check_columns(layers, "layers", "file")
-    with pytest.raises(RunError, match="column `x` is int64, which `layers/` does not hold"):
-        rows.check_columns(layers.append(pa.field("x", pa.int64())), "layers", "file")
-    rows.check_columns(layers.append(pa.field("settled_10", pa.int32())), "layers", "file")
-    evaluation = rows.SCHEMAS["evaluation"]
-    with pytest.raises(RunError, match="column `x` is string, which `evaluation/` does not hold"):
-        rows.check_columns(evaluation.append(pa.field("x", pa.string())), "evaluation", "file")
-
-
-def keyed(**columns):
-    full = {"step": [1], "layer": [0], "kind": ["x"], "neuron": [0], "value": [None], "text": [""]} | columns
-    return pa.table(full, schema=rows.SCHEMAS["events"])
-
-
-@pytest.mark.parametrize(
-    "columns",
-    [
-        {"layer": [None], "neuron": [None]},
-        {"layer": [1], "neuron": [4]},
-        {"step": [2**53]},
-        {"step": [-(2**53)]},
-    ],
-)
-def test_keys_that_the_run_has(columns):
-    rows.check_keys(keyed(**columns), "events", "file", [2, 5])
-
-
-@pytest.mark.parametrize(
-    ("columns", "words"),
-    [
-        ({"layer": [2]}, "names layer 2, which the run does not have"),
-        ({"layer": [-1]}, "names layer -1"),
-        ({"neuron": [2]}, "names a neuron that its layer does not have"),
-        ({"neuron": [-1]}, "names a neuron"),
-        ({"layer": [1], "neuron": [5]}, "names a neuron"),
-        ({"step": [2**53 + 1]}, "names step 9007199254740993"),
-        ({"step": [-(2**53) - 1]}, "names step -9007199254740993"),
-    ],
-)
-def test_keys_that_the_run_does_not_have_are_refused(columns, words):
-    with pytest.raises(RunError, match=words):
-        rows.check_keys(keyed(**columns), "events", "file", [2, 5])
-
-
-def test_a_key_without_a_value_is_refused():
-    table = pa.table({"step": pa.array([1, None], pa.int64()), "y": [0.0, 1.0]})
-    with pytest.raises(RunError, match="column `step` has gaps"):
-        rows.check_keys(table, "predictions", "file", [2])
 
 
 class Folder:
@@ -370,12 +293,65 @@ def test_what_is_too_large_to_be_read_at_once_is_written_as_several_files(monkey
     assert pa.concat_tables(parts)["step"].to_pylist() == list(range(10))
 
 
-def test_a_class_or_index_beyond_all_limits_is_refused():
-    arrays = [pa.array([0]), pa.array([0], pa.int16()), pa.array([0], pa.int32())]
-    for number in (-1, 2**30):
-        table = pa.Table.from_arrays(
-            [*arrays, pa.array([number], pa.int32()), pa.array([1.0], pa.float32())],
-            schema=rows.SCHEMAS["classes"],
-        )
-        with pytest.raises(RunError, match=f"names class {number}, which the run does not have"):
-            rows.check_keys(table, "classes", "file", [2])
+@pytest.mark.parametrize(
+    ("kind", "stored"),
+    [
+        (pa.uint8(), pa.int64()),
+        (pa.uint32(), pa.int64()),
+        (pa.uint64(), pa.float64()),
+        (pa.int8(), pa.int8()),
+        (pa.int64(), pa.int64()),
+        (pa.float16(), pa.float16()),
+        (pa.float32(), pa.float32()),
+        (pa.bool_(), pa.bool_()),
+        (pa.string(), pa.string()),
+        (pa.large_string(), pa.string()),
+        (pa.dictionary(pa.int8(), pa.large_string()), pa.string()),
+        (pa.dictionary(pa.int8(), pa.int32()), pa.int32()),
+        (pa.null(), pa.float64()),
+    ],
+    ids=str,
+)
+def test_what_a_column_of_predictions_is_stored_as(kind, stored):
+    frame = pa.table({"x": pa.nulls(2, kind)}).to_pandas(types_mapper=pd.ArrowDtype)
+    table, known = rows.prediction_table(7, frame, None)
+    assert table["step"].to_pylist() == [7, 7]
+    assert table.schema.field("x").type == known.field("x").type == stored
+
+
+def test_unsigned_numbers_are_kept_as_far_as_float64_tells_them_apart():
+    table, _ = rows.prediction_table(0, pd.DataFrame({"x": np.array([2**53, 3], np.uint64)}), None)
+    assert table["x"].to_pylist() == [2.0**53, 3.0]
+    with pytest.raises(ValueError, match=r"predictions: column `x` holds integers beyond 2\^53, .* as text"):
+        rows.prediction_table(0, pd.DataFrame({"x": np.array([2**63, 3], np.uint64)}), None)
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.binary(), pa.timestamp("s"), pa.list_(pa.int8()), pa.decimal128(5)], ids=str
+)
+def test_what_predictions_do_not_hold_is_named(kind):
+    frame = pa.table({"x": pa.nulls(2, kind)}).to_pandas(types_mapper=pd.ArrowDtype)
+    with pytest.raises(
+        ValueError, match=f"column `x` is {re.escape(str(kind))}; numbers, texts and bools are stored"
+    ):
+        rows.prediction_table(0, frame, None)
+
+
+def test_columns_of_predictions_are_of_one_kind_throughout():
+    _, known = rows.prediction_table(0, pd.DataFrame({"a": [1], "b": [True], "c": ["x"], "d": [None]}), None)
+    assert known.names == ["a", "b", "c", "d"]
+    table, more = rows.prediction_table(1, pd.DataFrame({"a": [0.5], "c": [None], "e": [2]}), known)
+    assert more.names == ["a", "b", "c", "d", "e"]
+    assert more.field("a").type == pa.int64(), "as it was first"
+    assert table.schema.field("c").type == pa.string(), "nothing is of the kind that it was"
+    for wrong in ({"a": [True]}, {"a": ["1"]}, {"b": [1]}, {"c": [0.5]}, {"d": ["x"]}):
+        with pytest.raises(ValueError, match=rf"column `{next(iter(wrong))}` is \w+, and was \w+ before"):
+            rows.prediction_table(2, pd.DataFrame(wrong), known)
+
+
+def test_tables_below_each_other_take_the_wider_type():
+    table = rows.join([pa.table({"a": [1], "b": ["x"]}), pa.table({"a": [0.5], "b": [None]})])
+    assert table.to_pydict() == {"a": [1.0, 0.5], "b": ["x", None]}
+    assert table.schema.field("a").type == pa.float64()
+    with pytest.raises(pa.ArrowException):
+        rows.join([pa.table({"a": [1]}), pa.table({"a": ["x"]})])

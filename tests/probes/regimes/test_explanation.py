@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -27,6 +26,25 @@ def test_explain_shows_the_values_of_the_rule():
     assert "KL above its floor" in regimes.explain(LIVING | {"information": 0.001, "phi": 0.95, "kl": 0.33})
     assert regimes.explain(pd.Series(LIVING | {"kl": math.inf, "step": 3})) == "non-finite: kl inf"
     assert regimes.explain({"step": 1}).startswith("unknown: no information is recorded")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"variance": 0.99, "kl": 0.004}, "dead: KL 0.004 < 0.005, contraction 0.01 < 0.05"),
+        ({"variance": 2.0, "kl": 1.0}, "exploded: contraction -1 < -0.1"),
+        ({"mean": 1.0, "variance": 1.0, "kl": 0.5}, "offset: information 0 < 0.005, contraction 0 < 0.05"),
+        ({"variance": 0.9, "kl": 0.00268}, "frozen: information 0 < 0.005"),
+        ({"variance": 0.005, "kl": 3.0}, "deterministic: contraction 0.995 > 0.99"),
+        (
+            {"variance": 0.25, "kl": 3.0, "mu2": 4.0},
+            "over-energetic: variance + mean energy 4.25 > 4",
+        ),
+    ],
+)
+def test_explain_without_information_says_what_was_recorded_or_what_it_leaves(change, said):
+    """What fires by the recorded numbers alone is told by them, and not by what they leave open."""
+    assert regimes.explain({"mean": 0.0, **change}) == said
 
 
 def test_explain_shows_what_a_living_neuron_tells():
@@ -75,10 +93,3 @@ def test_readings_fit_the_family(family):
     given = family_of({"family": "beta", "prior": "given"})
     assert regimes.reading(11, family=given) != schema.WITHOUT_PRIOR, "what is missing is not its prior"
     assert regimes.reading(5, "weights", of) == schema.SHARED_READINGS[5]
-
-
-def test_what_has_no_rule_that_fires_is_no_regime_to_explain():
-    assert regimes.codes({"step": np.zeros((2, 3))}).tolist() == [[11] * 3] * 2
-    assert regimes.codes({}).tolist() == []
-    with pytest.raises(KeyError):
-        regimes.classify(pd.DataFrame([LIVING | {"layer": 2}]), latent_dim=[1, 4])

@@ -395,6 +395,8 @@ def test_limits_of_other_families_are_on_the_sides_that_their_rules_say():
         ({"information": 0.249, "mismatch": 0.25}, 4),
         ({"information": 0.249, "mismatch": 0.251}, 5),
         ({"information": 0.249, "mismatch": 0.251, "variance": 0.5}, 6),
+        ({"information": 0.125, "kl": 0.375}, 4),  # the KL less the information
+        ({"information": 0.125, "kl": 0.376}, 5),
         ({"kl": 0.25}, 0),
         ({"kl": 0.249}, 4),
         ({"variance": 0.125}, 0),

@@ -45,6 +45,18 @@ def test_an_infinite_half_life_is_not_broken():
     assert regimes.classify(pd.DataFrame([LIVING | {"persistence": math.inf}])).tolist() == [1]
 
 
+def test_what_is_derived_hides_nothing_that_is_broken():
+    """Whatever column comes first."""
+    row = {"half_life": math.inf} | LIVING
+    assert regimes.classify(
+        pd.DataFrame([row, row | {"kl": math.nan}, row | {"mu2": math.inf}])
+    ).tolist() == [
+        0,
+        1,
+        1,
+    ]
+
+
 def test_absent_columns_leave_their_rules_silent():
     assert regimes.classify(pd.DataFrame({"step": [1, 2], "neuron": [0, 0]})).tolist() == [11, 11]
     assert regimes.classify(pd.DataFrame({"variance": [0.999, 1.3, 0.4]})).tolist() == [11, 3, 11]

@@ -360,7 +360,7 @@ def test_what_goes_wrong_in_the_search_does_not_reach_training(tmp_path, monkeyp
     def fail(*_):
         raise ArithmeticError
 
-    monkeypatch.setattr("probes.watching.after_head._name", fail)
+    monkeypatch.setattr("probes.watching.after_head.kind_of", fail)
     run, _ = record(model := VAE(lambda m, mu, raw: (mu, half(raw))), tmp_path / "run")
     np.testing.assert_allclose(run.at(1)["kl"], expected(*model.truth)["kl"], rtol=1e-4)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from probes.watching.after_head import _name, _step
 from probes.watching.chains import ADDED, STEPS, Blend, Chain, Step, Use, bare, form_of, solve
+from probes.watching.graph_nodes import kind_of, step_of
 
 HEAD = ("fc", None)
 OPERATIONS = {
@@ -41,14 +41,14 @@ def test_each_operation_is_named_by_its_node_and_repeated(name):
     if name in ("sqrt", "rsqrt", "log", "log1p"):
         x = x.abs()
     result = OPERATIONS[name](x.clone().requires_grad_())
-    step = _step(result.grad_fn, _name(result.grad_fn).lower())
+    step = step_of(result.grad_fn, kind_of(result.grad_fn).lower())
     assert step.name == name
     torch.testing.assert_close(step(x), result.detach())
 
 
 def test_what_is_no_operation_of_ours_cannot_be_repeated():
     node = torch.ones(3, requires_grad=True).cumsum(0).grad_fn
-    assert _step(node, _name(node).lower()) == Step("cumsum", None)
+    assert step_of(node, kind_of(node).lower()) == Step("cumsum", None)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import probes
 from probes.run import Run
@@ -132,3 +133,41 @@ def test_a_level_that_moves_by_a_hundred_sd_a_step_loses_nothing(tmp_path):
         half = np.spacing(np.abs(found["mean"])) / 2  # of a float32, which the log holds
         error = np.abs(found["mean"] - level.mean(0).numpy())
         assert (error <= half + 1e-6 * level.std(0).numpy()).all()
+
+
+class WarmedUp(nn.Module):
+    """A smallest sigma, which one process lowers at a step."""
+
+    def __init__(self, lowered):
+        super().__init__()
+        self.fc_mu, self.fc_sigma, self.decoder = nn.Linear(6, 4), nn.Linear(6, 4), nn.Linear(4, 6)
+        self.lowered, self.step = lowered, 0
+
+    def forward(self, x):
+        mu, raw = self.fc_mu(x), self.fc_sigma(x)
+        sigma = torch.nn.functional.softplus(raw) + (0.2 if self.step >= self.lowered else 1.0)
+        self.step += 1
+        return self.decoder(mu + sigma * torch.randn_like(mu))
+
+
+def warms_up(rank, size, folder, steps):
+    torch.manual_seed(rank)
+    model = WarmedUp(3 if rank else steps)
+    with probes.watch(model, folder / "run", flush_steps=3) as recording:
+        for step in range(steps):
+            model(torch.randn(5, 6))
+            recording.step(step, loss=float(step))
+    return recording.lost
+
+
+def test_what_one_process_reads_no_more_is_left_out_of_all(tmp_path):
+    """The rows of the others would be taken for all. The change is seen as the step has doubled."""
+    found = training.run(warms_up, tmp_path, 2, steps=STEPS)
+    run = Run(tmp_path / "run")
+    assert run.status == "finished"
+    assert run.layer_summary()["step"].tolist() == list(range(4))
+    assert all(run.at(step)["rows"].tolist() == [10.0] * 4 for step in range(4))
+    assert len(run.scalars()) == STEPS
+    assert found[1][0] == STEPS - 4
+    assert found[0][0] == 2 * (STEPS - 4)
+    assert any("another process reads it no more" in said for said in found[0][1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, Normal
 
 import probes
+from probes.errors import RunError
 from probes.moments import Moments
 from probes.run import Run
 from probes.watching.attaching import watch
@@ -287,3 +289,49 @@ def test_hooks_that_hear_ends_are_gone_after_the_first_step(tmp_path: Path) -> N
             if module._forward_hooks_always_called or (module._forward_pre_hooks and path == "decoder")
         }
     assert heard == set()
+
+
+class ObservedLadder(Ladder):
+    """Hands its posteriors over itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        z, mu, logvar = self.low(x)
+        probes.observe("low", mu, (logvar / 2).exp())
+        self.fails()
+        z, mu, logvar = self.high(z)
+        probes.observe("high", mu, (logvar / 2).exp())
+        return self.decoder(z)
+
+
+def test_a_model_that_is_left_alone_goes_on_though_its_first_pass_raised(tmp_path: Path) -> None:
+    model, x = ObservedLadder(), rows()
+    with watch(model, tmp_path / "run", hooks=False) as recording:
+        model(rows())
+        recording.step(0)
+    with watch(model, tmp_path / "run", hooks=False, resume=0) as resumed:
+        for step in (1, 2):
+            broken(model, 100 * rows())
+            with (
+                pytest.warns(RuntimeWarning, match="layers of the run have not come: high")
+                if step == 1
+                else nullcontext()
+            ):
+                resumed.step(step)
+        model(x)
+        resumed.step(3)
+        assert resumed.lost == 2
+    run = Run(tmp_path / "run")
+    assert names(run) == ["low", "high"]
+    assert run.steps.tolist() == [0, 3]
+    assert_low(run, 3, model, x)
+
+
+def test_a_run_of_other_layers_is_not_gone_on_with(tmp_path: Path) -> None:
+    model = ObservedLadder()
+    with watch(model, tmp_path / "run", hooks=False) as recording:
+        model(rows())
+        recording.step(0)
+    other = watch(model.low, tmp_path / "run", hooks=False, resume=0)
+    probes.observe("another", torch.zeros(BATCH, NEURONS), torch.ones(NEURONS))
+    with pytest.raises(RunError, match="cannot be resumed"):
+        other.step(1)

@@ -14,7 +14,7 @@ from pages.shell.data.sequence.associations import (
 from pages.shell.data.sequence.beliefs import (
     QUANTITIES,
     RANKED,
-    Path,
+    LayerPath,
     first_neuron,
     memories,
     moved,
@@ -41,7 +41,7 @@ from pages.shell.data.sequence.surprise import (
 
 __all__ = [
     "Followed",
-    "Path",
+    "LayerPath",
     "QUANTITIES",
     "RANKED",
     "SIGNIFICANT",

@@ -54,7 +54,7 @@ QUANTITIES = {
 
 
 @dataclass(frozen=True)
-class Path:
+class LayerPath:
     """One layer along the probe sequence, (T, N) each: belief of mean m and variance V, KL in nats (NaN: not
     known). Of a layer of classes m and V are NaN, and `shares` (T, N, C) their probabilities, of a Dirichlet
     the mean composition; None of others. Of a code book m is 1 where a code was picked, else 0.
@@ -110,16 +110,16 @@ def stored_step(context: RunContext, step: int) -> int:
     return cache.recorded_step(cache.sequence_steps(context), step)
 
 
-def paths(context: RunContext, step: int) -> dict[int, Path]:
+def paths(context: RunContext, step: int) -> dict[int, LayerPath]:
     """Layer -> its path at a stored step."""
     newest = step == cache.sequence_steps(context)[-1]
     return _paths(context, step, context.run.extent("sequence") if newest else 0)
 
 
 @cache.of_run(keep=STEPS_KEPT, show_spinner="Reading the probe sequence …")
-def _paths(context: RunContext, step: int, rows: int) -> dict[int, Path]:
+def _paths(context: RunContext, step: int, rows: int) -> dict[int, LayerPath]:
     found = context.run.sequence(step).sort_values(["layer", "t", "neuron"], kind="stable")
-    table: dict[int, Path] = {}
+    table: dict[int, LayerPath] = {}
     for layer, part in found.groupby("layer"):
         positions = part["t"].nunique()
         m, V, kl = (part[name].to_numpy(np.float64).reshape(positions, -1) for name in ("m", "V", "kl"))
@@ -127,7 +127,7 @@ def _paths(context: RunContext, step: int, rows: int) -> dict[int, Path]:
         if family in OF_CLASSES:
             rows_of = context.run.sequence_parameters(step, int(str(layer))).rename(columns={"t": "input"})
             shares = class_shares(rows_of, int(context.layers[int(str(layer))]["neurons"]))
-        table[int(str(layer))] = Path(m, V, kl, family, shares)
+        table[int(str(layer))] = LayerPath(m, V, kl, family, shares)
     return table
 
 
@@ -145,7 +145,7 @@ def memories(context: RunContext, step: int) -> pd.DataFrame:
     return rows
 
 
-def moved(context: RunContext, found: dict[int, Path], t: int, quantity: str) -> pd.DataFrame:
+def moved(context: RunContext, found: dict[int, LayerPath], t: int, quantity: str) -> pd.DataFrame:
     """Neurons of all layers that have the quantity by how far they moved at position t, most first: layer,
     neuron, `moved` (KL less the neuron's own mean in nats, or the change of the class probabilities; of
     another quantity its change from t - 1), before and after (m, or as texts the most likely class).
@@ -178,7 +178,7 @@ def moved(context: RunContext, found: dict[int, Path], t: int, quantity: str) ->
     return rows.loc[by.sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
 
 
-def totals(found: Mapping[int, Path]) -> Iterator[np.ndarray]:
+def totals(found: Mapping[int, LayerPath]) -> Iterator[np.ndarray]:
     """(T,) each, as it is asked for: the KL of all neurons in nats, and how far all of them moved from the
     position before: of classes the change of their probabilities, of others of m in sds of the belief, of
     codes whether another one was picked.
@@ -197,7 +197,7 @@ def totals(found: Mapping[int, Path]) -> Iterator[np.ndarray]:
         yield np.sum(moved, axis=0)
 
 
-def total_kl(found: dict[int, Path]) -> np.ndarray:
+def total_kl(found: dict[int, LayerPath]) -> np.ndarray:
     """(T,) nats, of all neurons of all layers."""
     return np.asarray(np.sum([path.kl.sum(1) for path in found.values()], axis=0))
 
@@ -207,14 +207,14 @@ def named_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(neuron=neuron_names(rows)).drop(columns="layer")
 
 
-def first_neuron(found: dict[int, Path], layer: int) -> int:
+def first_neuron(found: dict[int, LayerPath], layer: int) -> int:
     """The neuron of a layer that is shown before one is chosen: whose belief varies most along t."""
     path = found[layer]
     varies = path.m.std(0) if path.shares is None else path.quantity("change").mean(0)
     return int(np.nan_to_num(varies).argmax())
 
 
-def remembered(found: dict[int, Path], rows: pd.DataFrame) -> np.ndarray | None:
+def remembered(found: dict[int, LayerPath], rows: pd.DataFrame) -> np.ndarray | None:
     """Positions after which the autocorrelation of m is below one half, of `rows` (layer, neuron) each; NaN
     where the sequence is too short to say; None where it is too short for any, or none has a mean.
     """

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pages.shell.data import payloads
-from pages.shell.data.sequence.beliefs import QUANTITIES, Path
+from pages.shell.data.sequence.beliefs import QUANTITIES, LayerPath
 from pages.shell.data.sequence.contents import sign
 from pages.shell.session.runs import RunContext
 from probes.canvas import pack
@@ -19,7 +19,7 @@ from probes.spacing import evenly_spaced
 ROWS = 256  # neurons of the map: more than its pixels
 
 
-def order_of(path: Path, memory: pd.DataFrame, sort: str, quantity: str) -> np.ndarray:
+def order_of(path: LayerPath, memory: pd.DataFrame, sort: str, quantity: str) -> np.ndarray:
     """Neurons of a layer, whose rows are `memory`, from the top of the map by one of SORTS; of a code book
     those that were picked.
     """
@@ -40,7 +40,7 @@ SORTS = {"memory": "half-life of the prior", "variation": "variation along t", "
 
 def map_payload(
     context: RunContext,
-    path: Path,
+    path: LayerPath,
     layer: int,
     names: Sequence[str],
     quantity: str,

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import entr
 
 from pages.shell.data import payloads
-from pages.shell.data.sequence.beliefs import Path, standard_gaussian
+from pages.shell.data.sequence.beliefs import LayerPath, standard_gaussian
 from pages.shell.session import cache
 from pages.shell.session.runs import RunContext
 from probes.analysis.posteriors import measured_half_life
@@ -41,7 +41,7 @@ def test_numbers(context: RunContext) -> list[dict[str, Any]]:
 
 
 def card_numbers(
-    context: RunContext, memory: pd.DataFrame, path: Path, layer: int, neuron: int
+    context: RunContext, memory: pd.DataFrame, path: LayerPath, layer: int, neuron: int
 ) -> list[dict[str, Any]]:
     """What a neuron remembers, in numbers, as cards show them."""
     row = memory[(memory["layer"] == layer) & (memory["neuron"] == neuron)]
@@ -73,7 +73,7 @@ def card_numbers(
     return [*cards, _card("Width √V", width, "", said, note)]
 
 
-def _code_numbers(path: Path, code: int) -> list[dict[str, Any]]:
+def _code_numbers(path: LayerPath, code: int) -> list[dict[str, Any]]:
     """How often a code was picked along t, and how many were, in numbers, as cards show them."""
     times, length = path.m.sum(0), len(path.m)
     picked = f"{int(times[code]):,} of {length:,}"
@@ -87,7 +87,7 @@ def _code_numbers(path: Path, code: int) -> list[dict[str, Any]]:
     ]
 
 
-def _class_numbers(path: Path, neuron: int) -> list[dict[str, Any]]:
+def _class_numbers(path: LayerPath, neuron: int) -> list[dict[str, Any]]:
     """What a neuron of classes does along t, in numbers, as cards show them."""
     assert path.shares is not None  # the caller looked
     held = path.shares[:, neuron]

@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from pages.shell.data.sequence.beliefs import Path, stored_step, totals
+from pages.shell.data.sequence.beliefs import LayerPath, stored_step, totals
 from pages.shell.data.sequence.contents import labels
 from pages.shell.session import cache, url
 from pages.shell.session.runs import RunContext
@@ -25,7 +25,7 @@ def predictions(context: RunContext, step: int) -> pd.DataFrame:
     return rows.sort_values("input").set_index("input") if "input" in rows else rows.iloc[:0]
 
 
-def surprise_correlation(found: dict[int, Path], table: pd.DataFrame) -> float:
+def surprise_correlation(found: dict[int, LayerPath], table: pd.DataFrame) -> float:
     """Correlation along t of the KL of all neurons with the surprise, -ln p of what came next; NaN where one
     of them is not known.
     """
@@ -39,7 +39,7 @@ def surprise_correlation(found: dict[int, Path], table: pd.DataFrame) -> float:
     return float(np.corrcoef(total[known], nll[known])[0, 1])
 
 
-def most_telling(table: pd.DataFrame, found: Mapping[int, Path], length: int) -> int:
+def most_telling(table: pd.DataFrame, found: Mapping[int, LayerPath], length: int) -> int:
     """The position at which the page opens, those left out at which there is little context yet: after which
     the most surprising came; where no surprise is known, at which the neurons' KL or, where that is not known
     either, the change of what they hold is largest, all of them together; else the first.

@@ -21,5 +21,6 @@ def test_two_scores_of_one_title_are_told_apart_and_settings_are_no_scores() -> 
         "test living share, layer 2", "train NLL (nats), nll_joint", "train NLL (nats), nll",
     ]  # fmt: skip
     assert frame["two − one"].tolist() == [2.0, 2.0, 2.0]
+    assert run_comparison.score_title("test/rate") == "test rate (nats)"
     alone = run_comparison.scores_frame({"one": run(train__nll=1.0), "two": run(train__nll=2.0)}, "two")
     assert alone["score"].tolist() == ["train NLL (nats)"]
