@@ -302,7 +302,7 @@ def main() -> None:
             print(*rows[-1], sep=" | ", file=sys.stderr, flush=True)
     head = ("model", "recorded", "bare step, CPU ms", "added", "added, µs", "operations", "goal")
     method = METHOD.format(processes=processes, groups=groups, group=group)
-    called = "python -m benchmarks.watch " + ("--quick --write" if options.quick else "--write")
+    called = f"python -m benchmarks.watch{' --quick' * options.quick}{' --write' * options.write}"
     text = f"`{called}`; {ran_on}, one thread. {' '.join(method.split())}\n\n" + sections.table(head, rows)
     print(text)
     if options.write:
