@@ -48,6 +48,7 @@ class Watch(TrainerCallback):
         ranks: Which = "all",
         shares: Mapping[str, ShareSpec] | None = None,
         flush_steps: int = BUFFERED_STEPS,
+        last: bool = True,
     ) -> None:
         self.folder, self.every, self.resume = Path(folder), every, resume
         self._watch = partial(
@@ -70,6 +71,7 @@ class Watch(TrainerCallback):
             ranks=ranks,
             shares=shares,
             flush_steps=flush_steps,
+            last=last,
         )
         self.recording: Recording | None = None
 

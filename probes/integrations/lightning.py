@@ -55,6 +55,7 @@ class Watch(lightning.Callback):
         ranks: Which = "all",
         shares: Mapping[str, ShareSpec] | None = None,
         flush_steps: int = BUFFERED_STEPS,
+        last: bool = True,
     ) -> None:
         self.folder, self.every, self.resume = Path(folder), every, resume
         self._watch = partial(
@@ -77,6 +78,7 @@ class Watch(lightning.Callback):
             ranks=ranks,
             shares=shares,
             flush_steps=flush_steps,
+            last=last,
         )
         self.recording: Recording | None = None
         self._done = 0
