@@ -240,9 +240,9 @@ PARTS = {
 def main() -> None:
     """Print the tables, or the one that is named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=sorted(PARTS))
-    parser.add_argument("--repeats", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=sorted(PARTS), help="one table")
+    parser.add_argument("--repeats", type=int, default=300, help="planted runs of a cell [300]")
+    parser.add_argument("--seed", type=int, default=0, help="[0]")
     options = parser.parse_args()
     for name, part in PARTS.items():
         if options.only in (None, name):

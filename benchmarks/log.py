@@ -414,8 +414,8 @@ def main() -> None:
     rows: list[Row] = []
     try:
         measures: dict[str, Callable[[], list[Row]]] = {
-            "overhead": lambda: overhead(folder, 50, 1) + overhead(folder, 50, 10),
-            "bytes": lambda: bytes_a_number(folder, 1024),
+            "overhead": lambda: overhead(folder, 50 // scale, 1) + overhead(folder, 50 // scale, 10),
+            "bytes": lambda: bytes_a_number(folder, 1024 // scale),
             "reading": lambda: reading(folder, 40 // scale),
             "long": lambda: long_matrix(folder, 391 // scale),
             "catalog": lambda: catalog_of_many(folder, 1000 // scale),

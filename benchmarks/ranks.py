@@ -93,8 +93,8 @@ def measure(size: int, folder: Path, flushes: int) -> dict[int, float]:
 def main() -> None:
     """Measure and print, or write, the table."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--quick", action="store_true")
-    arguments.add_argument("--write", action="store_true")
+    arguments.add_argument("--quick", action="store_true", help=f"{QUICK} flushes, not {FLUSHES}")
+    arguments.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     given = arguments.parse_args()
     flushes = QUICK if given.quick else FLUSHES
     machine = sections.measured_on("torch")
@@ -106,7 +106,7 @@ def main() -> None:
             rows.append((str(size), f"{found[0]:.3f}", f"{others:.3f}", f"<= {GOAL}"))
     head = ("processes", "rank 0", "another rank, at most", "goal")
     method = METHOD.format(steps=BUFFERED_STEPS, rows=ROWS, neurons=NEURONS, flushes=flushes)
-    command = f"`python -m benchmarks.ranks{' --quick' * given.quick} --write`"
+    command = f"`python -m benchmarks.ranks{' --quick' * given.quick}{' --write' * given.write}`"
     body = f"{command}; {machine}.\n{method}\n{sections.table(head, rows)}"
     if given.write:
         sections.write("ranks", "Several processes", body)

@@ -8,6 +8,7 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -54,10 +55,12 @@ def measured_on(*packages: str) -> str:
 
     Called before anything is measured, so that the load is that of others.
     """
-    found = [
-        f"Python {platform.python_version()}",
-        *(f"{name} {importlib.metadata.version(name)}" for name in packages),
-    ]
+    found = [f"Python {platform.python_version()}"]
+    for name in packages:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            sys.exit(f"this benchmark needs {name}, which is not installed: its target of `make` brings it")
     return ", ".join([*found, f"{os.cpu_count()} cores", f"load {os.getloadavg()[0]:.1f} before"])
 
 

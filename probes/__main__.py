@@ -96,6 +96,10 @@ def _run(options: argparse.Namespace) -> int:
 def _ls(folder: str, console: Console) -> int:
     rows = catalog(folder).to_dict("records")
     if not rows:
+        if open_folder(folder).stamp(manifest.FILE) is not None:
+            raise RunError(
+                f"{folder} is a run, and holds none: ask for the folder that it is in, or `probes show`"
+            )
         console.print(
             f"{shown(folder)} holds no run: the runs of a folder are its subfolders with a run.json"
         )

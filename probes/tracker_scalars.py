@@ -59,6 +59,10 @@ def import_scalars(folder: str | Path, run: str | Path) -> int:
         being written.
     """
     source = Path(folder)
+    if not source.is_dir():
+        raise RunError(
+            f"{folder} is not a folder: name one with event files of TensorBoard, or of an offline run"
+        )
     events, offline = sorted(source.rglob(EVENTS)), sorted(source.rglob(OFFLINE))
     if not events and not offline:
         raise RunError(f"{folder} holds no event files of TensorBoard and no offline run of Weights & Biases")

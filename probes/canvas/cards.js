@@ -1,5 +1,6 @@
 // A row of cards, built with text nodes only: what a run is called can never become markup.
 
+import { element } from "./component.js"
 import { sparkPoints } from "./spark.js"
 
 /**
@@ -14,18 +15,6 @@ import { sparkPoints } from "./spark.js"
  */
 
 const SVG = "http://www.w3.org/2000/svg"
-
-/**
- * @param {string} tag
- * @param {string} className
- * @param {string} [text]
- */
-function element(tag, className, text) {
-  const node = document.createElement(tag)
-  node.className = className
-  if (text !== undefined) node.textContent = text
-  return node
-}
 
 /** @param {(number | null)[]} values two known ones at least */
 function spark(values) {

@@ -35,6 +35,19 @@ export const mounted =
   }
 
 /**
+ * A new element that holds a text, as text: it can never become markup.
+ * @param {string} tag
+ * @param {string} className
+ * @param {string} [text]
+ */
+export function element(tag, className, text) {
+  const node = document.createElement(tag)
+  node.className = className
+  if (text !== undefined) node.textContent = text
+  return node
+}
+
+/**
  * The element of the markup that carries `data-NAME`.
  * @template {Element} T
  * @param {Root} root

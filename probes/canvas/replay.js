@@ -31,6 +31,7 @@ export class Replay {
     this.over = null
     this.draws = 0
     this.wantsPlay = false
+    this.closed = new AbortController()
     /** @type {Uint8Array | undefined} */
     this.bytes = undefined
     /** @type {ReplayData | undefined} */
@@ -326,6 +327,7 @@ export class Replay {
   }
 
   close() {
+    this.closed.abort()
     this.transport.close()
     this.resize.disconnect()
   }

@@ -17,14 +17,16 @@ export function showReplay(host, content, payload) {
   root.append(content)
   const replay = new Replay(root, { pageKeys: false, leastPitch: PITCH })
   replay.load(payload)
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => replay.repaint())
+  const { signal } = replay.closed
+  const scheme = matchMedia("(prefers-color-scheme: dark)")
+  scheme.addEventListener("change", () => replay.repaint(), { signal })
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches
-  if (replay.header.cursor === null && !still) playOnceSeen(replay)
+  if (replay.header.cursor === null && !still) playOnceSeen(replay, signal)
   return replay
 }
 
-/** @param {Replay} replay */
-function playOnceSeen(replay) {
+/** @param {Replay} replay @param {AbortSignal} signal when it is closed */
+function playOnceSeen(replay, signal) {
   const observer = new IntersectionObserver(
     (entries) => {
       if (!entries[0].isIntersecting) return
@@ -34,4 +36,5 @@ function playOnceSeen(replay) {
     { threshold: SEEN },
   )
   observer.observe(replay.canvas)
+  signal.addEventListener("abort", () => observer.disconnect())
 }

@@ -166,6 +166,18 @@ export class Strip {
     context.fillText(this.replay.transport.unit, this.width - 34, y)
   }
 
+  // Whether some layer's contraction is known: else the strip shows the layers' own numbers.
+  get contracted() {
+    const { header, data } = this.replay
+    return header.layers.some((_, column) => data.series("contraction", column).some(Number.isFinite))
+  }
+
+  // What those numbers say; nothing where contraction is shown.
+  get typical() {
+    if (this.contracted) return ""
+    return this.replay.header.layers.find((layer) => layer.shape)?.shape?.typical || ""
+  }
+
   bands() {
     const { header, data } = this.replay
     const scored = this.scored()
@@ -180,10 +192,7 @@ export class Strip {
       const range = scoreRange(lines.flatMap((line) => [...line.values]))
       bands.push({ ...SCORE, ...range, title: String(header.score), lines })
     }
-    const contracted = header.layers.some((_, column) =>
-      data.series("contraction", column).some(Number.isFinite),
-    )
-    const typical = contracted ? "" : header.layers.find((layer) => layer.shape)?.shape?.typical || ""
+    const { contracted, typical } = this
     const lines = header.layers.map((layer, column) => ({
       values: (contracted ? data.series("contraction", column) : data.typicals(column)).map((value, frame) =>
         header.steps[frame] > layer.last ? NaN : value,
@@ -211,15 +220,18 @@ export class Strip {
 
   describe() {
     const { header, transport } = this.replay
-    const now = header.layers.map(
-      (layer, column) => `${layer.name} ${formatNumber(this.replay.value("contraction", column))}`,
-    )
+    const { contracted } = this
+    const value = (/** @type {number} */ column) =>
+      contracted
+        ? this.replay.value("contraction", column)
+        : this.replay.data.typical(column, transport.position)
+    const now = header.layers.map((layer, column) => `${layer.name} ${formatNumber(value(column))}`)
     const score = this.scored().length
       ? `${header.score} ${formatNumber(this.replay.value("score", 0))}. `
       : ""
     const alerts = header.events.filter((event) => event.alert).length
     return (
-      `Contraction of each layer over ${transport.unit === "t" ? "positions" : "steps"}. ` +
+      `${contracted ? "Contraction" : capital(this.typical) || "Numbers"} of each layer over ${transport.unit === "t" ? "positions" : "steps"}. ` +
       `At ${transport.said}: ${now.join(", ")}. ${score}` +
       `Ticks at ${header.events.length - alerts} interventions and ${alerts} alerts.`
     )

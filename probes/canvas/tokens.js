@@ -2,6 +2,7 @@
 // picked. Built with text nodes only: what a text says can never become markup.
 
 import { mix, parseHex, rgba } from "./color.js"
+import { element } from "./component.js"
 import { formatNumber } from "./format.js"
 import { COLOR_SCALES, OKABE_ITO } from "./palette.js"
 import { withinCount } from "./picking.js"
@@ -66,18 +67,6 @@ export function inkOn(color) {
 export function tokenSign(token) {
   if (token === "") return "▸"
   return token.replace(/\n/g, "↵")
-}
-
-/**
- * @param {string} tag
- * @param {string} className
- * @param {string} [text]
- */
-function element(tag, className, text) {
-  const node = document.createElement(tag)
-  node.className = className
-  if (text !== undefined) node.textContent = text
-  return node
 }
 
 /**

@@ -26,6 +26,7 @@ export class Transport {
     this.pageKeys = pageKeys
     this.position = 0
     this.playing = false
+    this.next = 0 // of the browser's frames, the one that plays on
     /** @type {number[]} */
     this.steps = [0]
     /** @type {string[]} what stands at each position, of a replay along a sequence */
@@ -104,12 +105,17 @@ export class Transport {
 
   // Where the cursor is, in words.
   get said() {
-    const name = this.names.length ? ` “${this.names[this.step]}”` : ""
+    const name = this.names.length ? ` “${this.names[this.frame]}”` : ""
     return `${this.unit} ${formatStep(this.step)}${name}`
   }
 
+  // The frame that is nearest.
+  get frame() {
+    return Math.min(Math.round(this.position), this.last)
+  }
+
   get step() {
-    return this.steps[Math.min(Math.round(this.position), this.steps.length - 1)]
+    return this.steps[this.frame]
   }
 
   get last() {
@@ -171,9 +177,10 @@ export class Transport {
         return
       }
       this.show(next)
-      requestAnimationFrame(tick)
+      this.next = requestAnimationFrame(tick)
     }
-    requestAnimationFrame(tick)
+    cancelAnimationFrame(this.next)
+    this.next = requestAnimationFrame(tick)
   }
 
   // How many times faster than speed 1.
@@ -227,7 +234,8 @@ export class Transport {
   }
 
   close() {
-    this.playing = false
+    this.pause()
+    cancelAnimationFrame(this.next)
     clearTimeout(this.timer)
     this.resize.disconnect()
     document.removeEventListener("keydown", this.onKey)

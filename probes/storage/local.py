@@ -78,7 +78,8 @@ class LocalStorage(Storage):
         except FileNotFoundError:
             return []
         except NotADirectoryError as error:
-            raise RunError(f"{address} is not a folder; {REMEDY}") from error
+            remedy = REMEDY if folder else "name a folder of runs, or that of a run"
+            raise RunError(f"{address} is not a folder; {remedy}") from error
         except OSError as error:
             raise RunError(f"{address} cannot be listed: {error}") from error
 

@@ -113,6 +113,21 @@ def test_a_folder_without_runs_is_said(tmp_path, capsys):
     )
 
 
+def test_a_run_and_a_file_in_place_of_a_folder_of_runs_are_named(tmp_path, capsys):
+    simple_run(tmp_path / "good", steps=1)
+    (tmp_path / "file").write_text("")
+    for name, words in (("good", "is a run, and holds none: ask for"), ("file", "; name a folder of runs")):
+        assert main(["ls", str(tmp_path / name)]) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert words in line
+
+
+def test_numbers_are_taken_from_a_folder_that_is_there(tmp_path, capsys):
+    simple_run(tmp_path / "good", steps=1)
+    assert main(["import", str(tmp_path / "none"), str(tmp_path / "good")]) == 2
+    assert "none is not a folder: name one with event files" in capsys.readouterr().err
+
+
 def test_of_a_folder_of_runs_one_is_to_be_named(tmp_path, capsys):
     simple_run(tmp_path / "good", steps=1)
     assert main(["show", str(tmp_path)]) == 2

@@ -28,6 +28,11 @@ def test_memory_is_that_of_this_process_and_its_peak_is_no_less() -> None:
     assert 0 < sections.memory("VmRSS") <= sections.memory("VmHWM")
 
 
+def test_a_package_that_is_not_there_is_named_with_the_remedy() -> None:
+    with pytest.raises(SystemExit, match=r"needs no-such-package, .* `make`"):
+        sections.measured_on("numpy", "no-such-package")
+
+
 def test_the_documents_that_are_written_are_there() -> None:
     assert sections.DOCUMENT.is_file()
     assert sections.DIAGNOSTICS.is_file()

@@ -33,7 +33,6 @@ def regimes_payload(
     """
     codes, steps = cache.regime_frames(context, frames_held(context))
     header = {
-        "view": context.entry.name,
         "layers": [
             {"name": name, "index": index, "count": layer["neurons"]}
             for index, (name, layer) in enumerate(zip(context.names, context.layers, strict=True))

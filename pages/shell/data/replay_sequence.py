@@ -53,7 +53,6 @@ def payload(side: replay.Side, choice: replay.Choice, step: int, t: int | None) 
         "view": f"{context.entry.name}\nalong the sequence",
         "layers": layers,
         "steps": list(range(length)),
-        "width": [1] * length,
         "cursor": None if t is None else min(t, length - 1),
         "autoplay": True,
         "input": None,

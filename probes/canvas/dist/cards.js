@@ -1,3 +1,11 @@
+// probes/canvas/component.js
+function element(tag, className, text) {
+  const node = document.createElement(tag);
+  node.className = className;
+  if (text !== void 0) node.textContent = text;
+  return node;
+}
+
 // probes/canvas/spark.js
 function sparkPoints(values) {
   const known = values.filter((value) => value !== null);
@@ -11,12 +19,6 @@ function sparkPoints(values) {
 
 // probes/canvas/cards.js
 var SVG = "http://www.w3.org/2000/svg";
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  node.className = className;
-  if (text !== void 0) node.textContent = text;
-  return node;
-}
 function spark(values) {
   const points = sparkPoints(values);
   const svg = document.createElementNS(SVG, "svg");

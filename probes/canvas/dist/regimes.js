@@ -319,6 +319,7 @@ var Transport = class {
     this.pageKeys = pageKeys;
     this.position = 0;
     this.playing = false;
+    this.next = 0;
     this.steps = [0];
     this.names = [];
     this.still = [];
@@ -389,11 +390,15 @@ var Transport = class {
   }
   // Where the cursor is, in words.
   get said() {
-    const name = this.names.length ? ` “${this.names[this.step]}”` : "";
+    const name = this.names.length ? ` “${this.names[this.frame]}”` : "";
     return `${this.unit} ${formatStep(this.step)}${name}`;
   }
+  // The frame that is nearest.
+  get frame() {
+    return Math.min(Math.round(this.position), this.last);
+  }
   get step() {
-    return this.steps[Math.min(Math.round(this.position), this.steps.length - 1)];
+    return this.steps[this.frame];
   }
   get last() {
     return this.steps.length - 1;
@@ -448,9 +453,10 @@ var Transport = class {
         return;
       }
       this.show(next);
-      requestAnimationFrame(tick);
+      this.next = requestAnimationFrame(tick);
     };
-    requestAnimationFrame(tick);
+    cancelAnimationFrame(this.next);
+    this.next = requestAnimationFrame(tick);
   }
   // How many times faster than speed 1.
   pace() {
@@ -497,7 +503,8 @@ var Transport = class {
     if (event.key === " " && target instanceof HTMLButtonElement && this.hears(event)) event.preventDefault();
   }
   close() {
-    this.playing = false;
+    this.pause();
+    cancelAnimationFrame(this.next);
     clearTimeout(this.timer);
     this.resize.disconnect();
     document.removeEventListener("keydown", this.onKey);

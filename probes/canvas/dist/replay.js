@@ -1919,6 +1919,16 @@ var Strip = class {
     context.textAlign = "left";
     context.fillText(this.replay.transport.unit, this.width - 34, y);
   }
+  // Whether some layer's contraction is known: else the strip shows the layers' own numbers.
+  get contracted() {
+    const { header, data } = this.replay;
+    return header.layers.some((_, column) => data.series("contraction", column).some(Number.isFinite));
+  }
+  // What those numbers say; nothing where contraction is shown.
+  get typical() {
+    if (this.contracted) return "";
+    return this.replay.header.layers.find((layer) => layer.shape)?.shape?.typical || "";
+  }
   bands() {
     const { header, data } = this.replay;
     const scored = this.scored();
@@ -1933,10 +1943,7 @@ var Strip = class {
       const range = scoreRange(lines2.flatMap((line) => [...line.values]));
       bands.push({ ...SCORE, ...range, title: String(header.score), lines: lines2 });
     }
-    const contracted = header.layers.some(
-      (_, column) => data.series("contraction", column).some(Number.isFinite)
-    );
-    const typical = contracted ? "" : header.layers.find((layer) => layer.shape)?.shape?.typical || "";
+    const { contracted, typical } = this;
     const lines = header.layers.map((layer, column) => ({
       values: (contracted ? data.series("contraction", column) : data.typicals(column)).map(
         (value, frame) => header.steps[frame] > layer.last ? NaN : value
@@ -1963,12 +1970,12 @@ var Strip = class {
   }
   describe() {
     const { header, transport } = this.replay;
-    const now = header.layers.map(
-      (layer, column) => `${layer.name} ${formatNumber(this.replay.value("contraction", column))}`
-    );
+    const { contracted } = this;
+    const value = (column) => contracted ? this.replay.value("contraction", column) : this.replay.data.typical(column, transport.position);
+    const now = header.layers.map((layer, column) => `${layer.name} ${formatNumber(value(column))}`);
     const score = this.scored().length ? `${header.score} ${formatNumber(this.replay.value("score", 0))}. ` : "";
     const alerts = header.events.filter((event) => event.alert).length;
-    return `Contraction of each layer over ${transport.unit === "t" ? "positions" : "steps"}. At ${transport.said}: ${now.join(", ")}. ${score}Ticks at ${header.events.length - alerts} interventions and ${alerts} alerts.`;
+    return `${contracted ? "Contraction" : capital(this.typical) || "Numbers"} of each layer over ${transport.unit === "t" ? "positions" : "steps"}. At ${transport.said}: ${now.join(", ")}. ${score}Ticks at ${header.events.length - alerts} interventions and ${alerts} alerts.`;
   }
   /** @param {Brush} context @param {ReturnType<Strip["bands"]>[0]} band */
   drawBand(context, band) {
@@ -2076,6 +2083,7 @@ var Transport = class {
     this.pageKeys = pageKeys;
     this.position = 0;
     this.playing = false;
+    this.next = 0;
     this.steps = [0];
     this.names = [];
     this.still = [];
@@ -2146,11 +2154,15 @@ var Transport = class {
   }
   // Where the cursor is, in words.
   get said() {
-    const name = this.names.length ? ` “${this.names[this.step]}”` : "";
+    const name = this.names.length ? ` “${this.names[this.frame]}”` : "";
     return `${this.unit} ${formatStep(this.step)}${name}`;
   }
+  // The frame that is nearest.
+  get frame() {
+    return Math.min(Math.round(this.position), this.last);
+  }
   get step() {
-    return this.steps[Math.min(Math.round(this.position), this.steps.length - 1)];
+    return this.steps[this.frame];
   }
   get last() {
     return this.steps.length - 1;
@@ -2205,9 +2217,10 @@ var Transport = class {
         return;
       }
       this.show(next);
-      requestAnimationFrame(tick);
+      this.next = requestAnimationFrame(tick);
     };
-    requestAnimationFrame(tick);
+    cancelAnimationFrame(this.next);
+    this.next = requestAnimationFrame(tick);
   }
   // How many times faster than speed 1.
   pace() {
@@ -2254,7 +2267,8 @@ var Transport = class {
     if (event.key === " " && target instanceof HTMLButtonElement && this.hears(event)) event.preventDefault();
   }
   close() {
-    this.playing = false;
+    this.pause();
+    cancelAnimationFrame(this.next);
     clearTimeout(this.timer);
     this.resize.disconnect();
     document.removeEventListener("keydown", this.onKey);
@@ -2284,6 +2298,7 @@ var Replay = class {
     this.over = null;
     this.draws = 0;
     this.wantsPlay = false;
+    this.closed = new AbortController();
     this.bytes = void 0;
     this.loaded = void 0;
     this.theme = readTheme(root);
@@ -2548,6 +2563,7 @@ var Replay = class {
     this.trigger("pick", { run: layer.run, layer: layer.index, neuron, step: this.transport.claim() });
   }
   close() {
+    this.closed.abort();
     this.transport.close();
     this.resize.disconnect();
   }

@@ -1920,6 +1920,16 @@ var Strip = class {
     context.textAlign = "left";
     context.fillText(this.replay.transport.unit, this.width - 34, y);
   }
+  // Whether some layer's contraction is known: else the strip shows the layers' own numbers.
+  get contracted() {
+    const { header, data } = this.replay;
+    return header.layers.some((_, column) => data.series("contraction", column).some(Number.isFinite));
+  }
+  // What those numbers say; nothing where contraction is shown.
+  get typical() {
+    if (this.contracted) return "";
+    return this.replay.header.layers.find((layer) => layer.shape)?.shape?.typical || "";
+  }
   bands() {
     const { header, data } = this.replay;
     const scored = this.scored();
@@ -1934,10 +1944,7 @@ var Strip = class {
       const range = scoreRange(lines2.flatMap((line) => [...line.values]));
       bands.push({ ...SCORE, ...range, title: String(header.score), lines: lines2 });
     }
-    const contracted = header.layers.some(
-      (_, column) => data.series("contraction", column).some(Number.isFinite)
-    );
-    const typical = contracted ? "" : header.layers.find((layer) => layer.shape)?.shape?.typical || "";
+    const { contracted, typical } = this;
     const lines = header.layers.map((layer, column) => ({
       values: (contracted ? data.series("contraction", column) : data.typicals(column)).map(
         (value, frame) => header.steps[frame] > layer.last ? NaN : value
@@ -1964,12 +1971,12 @@ var Strip = class {
   }
   describe() {
     const { header, transport } = this.replay;
-    const now = header.layers.map(
-      (layer, column) => `${layer.name} ${formatNumber(this.replay.value("contraction", column))}`
-    );
+    const { contracted } = this;
+    const value = (column) => contracted ? this.replay.value("contraction", column) : this.replay.data.typical(column, transport.position);
+    const now = header.layers.map((layer, column) => `${layer.name} ${formatNumber(value(column))}`);
     const score = this.scored().length ? `${header.score} ${formatNumber(this.replay.value("score", 0))}. ` : "";
     const alerts = header.events.filter((event) => event.alert).length;
-    return `Contraction of each layer over ${transport.unit === "t" ? "positions" : "steps"}. At ${transport.said}: ${now.join(", ")}. ${score}Ticks at ${header.events.length - alerts} interventions and ${alerts} alerts.`;
+    return `${contracted ? "Contraction" : capital(this.typical) || "Numbers"} of each layer over ${transport.unit === "t" ? "positions" : "steps"}. At ${transport.said}: ${now.join(", ")}. ${score}Ticks at ${header.events.length - alerts} interventions and ${alerts} alerts.`;
   }
   /** @param {Brush} context @param {ReturnType<Strip["bands"]>[0]} band */
   drawBand(context, band) {
@@ -2077,6 +2084,7 @@ var Transport = class {
     this.pageKeys = pageKeys;
     this.position = 0;
     this.playing = false;
+    this.next = 0;
     this.steps = [0];
     this.names = [];
     this.still = [];
@@ -2147,11 +2155,15 @@ var Transport = class {
   }
   // Where the cursor is, in words.
   get said() {
-    const name = this.names.length ? ` “${this.names[this.step]}”` : "";
+    const name = this.names.length ? ` “${this.names[this.frame]}”` : "";
     return `${this.unit} ${formatStep(this.step)}${name}`;
   }
+  // The frame that is nearest.
+  get frame() {
+    return Math.min(Math.round(this.position), this.last);
+  }
   get step() {
-    return this.steps[Math.min(Math.round(this.position), this.steps.length - 1)];
+    return this.steps[this.frame];
   }
   get last() {
     return this.steps.length - 1;
@@ -2206,9 +2218,10 @@ var Transport = class {
         return;
       }
       this.show(next);
-      requestAnimationFrame(tick);
+      this.next = requestAnimationFrame(tick);
     };
-    requestAnimationFrame(tick);
+    cancelAnimationFrame(this.next);
+    this.next = requestAnimationFrame(tick);
   }
   // How many times faster than speed 1.
   pace() {
@@ -2255,7 +2268,8 @@ var Transport = class {
     if (event.key === " " && target instanceof HTMLButtonElement && this.hears(event)) event.preventDefault();
   }
   close() {
-    this.playing = false;
+    this.pause();
+    cancelAnimationFrame(this.next);
     clearTimeout(this.timer);
     this.resize.disconnect();
     document.removeEventListener("keydown", this.onKey);
@@ -2285,6 +2299,7 @@ var Replay = class {
     this.over = null;
     this.draws = 0;
     this.wantsPlay = false;
+    this.closed = new AbortController();
     this.bytes = void 0;
     this.loaded = void 0;
     this.theme = readTheme(root);
@@ -2549,6 +2564,7 @@ var Replay = class {
     this.trigger("pick", { run: layer.run, layer: layer.index, neuron, step: this.transport.claim() });
   }
   close() {
+    this.closed.abort();
     this.transport.close();
     this.resize.disconnect();
   }
@@ -2563,12 +2579,14 @@ function showReplay(host, content2, payload) {
   root.append(content2);
   const replay = new Replay(root, { pageKeys: false, leastPitch: PITCH });
   replay.load(payload);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => replay.repaint());
+  const { signal } = replay.closed;
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  scheme.addEventListener("change", () => replay.repaint(), { signal });
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if (replay.header.cursor === null && !still) playOnceSeen(replay);
+  if (replay.header.cursor === null && !still) playOnceSeen(replay, signal);
   return replay;
 }
-function playOnceSeen(replay) {
+function playOnceSeen(replay, signal) {
   const observer = new IntersectionObserver(
     (entries) => {
       if (!entries[0].isIntersecting) return;
@@ -2578,6 +2596,7 @@ function playOnceSeen(replay) {
     { threshold: SEEN }
   );
   observer.observe(replay.canvas);
+  signal.addEventListener("abort", () => observer.disconnect());
 }
 
 // probes/canvas/report.js

@@ -58,6 +58,14 @@ function mix(from, to, share) {
   return [channel(0), channel(1), channel(2)];
 }
 
+// probes/canvas/component.js
+function element(tag, className, text) {
+  const node = document.createElement(tag);
+  node.className = className;
+  if (text !== void 0) node.textContent = text;
+  return node;
+}
+
 // probes/canvas/format.js
 function formatNumber(value) {
   if (!Number.isFinite(value)) return "–";
@@ -137,12 +145,6 @@ function inkOn(color) {
 function tokenSign(token) {
   if (token === "") return "▸";
   return token.replace(/\n/g, "↵");
-}
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  node.className = className;
-  if (text !== void 0) node.textContent = text;
-  return node;
 }
 function drawPanel(panel, data, background, id) {
   const text = element("div", "text");
