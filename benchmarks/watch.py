@@ -2,11 +2,11 @@
 
 python -m benchmarks.watch [--quick] [--write]
 
-Three copies of a model train side by side on one thread (Adam), a step each in turns: bare, watched every
-step, and every 10th. What is compared is CPU time of the training thread, in groups of steps, so that what
-moves to the log now and then counts with its share: medians over groups, and over processes. Operations of
-torch that a step adds are counted too, which no load changes. `--write` puts the table into
-docs/benchmarks.md, section "Watching".
+Copies of a model train side by side on one thread (Adam), a step each in turns: bare, watched every step,
+every 10th, and every 10th with `last=False`. What is compared is CPU time of the training thread, in groups
+of steps, so that what moves to the log now and then counts with its share: medians over groups, and over
+processes. Operations of torch that a step adds are counted too, which no load changes. `--write` puts the
+table into docs/benchmarks.md, section "Watching".
 """
 
 from __future__ import annotations
@@ -30,16 +30,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import probes
 from benchmarks import sections
+from probes.watching import statistics_buffer
 
 PROCESSES, GROUPS, GROUP = 5, 3, 20  # of steps of each copy; a run moves to its log once a second
 QUICK = 3, 2, 10
+OFTEN = {1: "every step", 10: "every 10th step", -10: "every 10th step, last=False"}
 COUNTED = 64  # steps whose operations are counted, of the first process
-EVERY = (0, 1, 10)  # 0: bare
+EVERY = (0, 1, 10, -10)  # 0: bare; -10: every 10th, and not the last
 METHOD = """
-Three copies of a model train side by side, a step each in turns: bare, watched every step, and every 10th;
-CPU time of the training thread in groups of {group} steps, which holds what moves to the log now and then;
-medians over {groups} groups and {processes} processes, and the processes' least and largest. Operations are
-those of torch that watching adds to a step.
+Copies of a model train side by side, a step each in turns: bare, watched every step, every 10th, and every
+10th with `last=False`; a second, after which a run moves to its log, is one of each copy's own; CPU time of
+the training thread in groups of {group} steps, which holds what moves to the log now and then; medians over
+{groups} groups and {processes} processes, and the processes' least and largest. Operations are those of torch
+that watching adds to a step.
 """
 
 
@@ -208,7 +211,8 @@ class Loop:
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=1e-3)
         self.recording = None
         if every:
-            watched = probes.watch(self.model, folder / f"every-{every}", every=every)
+            last = every > 0
+            watched = probes.watch(self.model, folder / f"every-{every}", every=abs(every), last=last)
             self.recording = stack.enter_context(watched)
 
     def step(self) -> float:
@@ -236,8 +240,9 @@ class Operations(TorchDispatchMode):
 
 def measured(name: str, groups: int, group: int, counted: int) -> dict[str, list[float]]:
     """Of one process: bare CPU ms of a step, the share that watching adds to it, per cent, and operations
-    added over some that are counted, the last two for every step and every 10th.
+    added over some that are counted, the last two by how often is recorded.
     """
+    statistics_buffer.BUFFERED_SECONDS *= len(EVERY)  # the copies share the clock
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="benchmark-watch-") as folder, ExitStack() as stack:
         loops = [Loop(CASES[name], every, Path(folder), stack) for every in EVERY]
@@ -258,7 +263,7 @@ def measured(name: str, groups: int, group: int, counted: int) -> dict[str, list
             counts.append(operations.count / max(1, counted))
         if any(loop.recording is not None and loop.recording.lost for loop in loops):
             sys.exit("steps were lost: this measures nothing")
-    shares = [statistics.median(100 * (of[at] / of[0] - 1) for of in spent) for at in (1, 2)]
+    shares = [statistics.median(100 * (of[at] / of[0] - 1) for of in spent) for at in range(1, len(EVERY))]
     bare = 1e3 * statistics.median(of[0] for of in spent) / group
     return {"bare": [bare], "shares": shares, "operations": [count - counts[0] for count in counts[1:]]}
 
@@ -289,10 +294,10 @@ def main() -> None:
         for at, every in enumerate(EVERY[1:]):
             shares = [one["shares"][at] for one in found]
             share = statistics.median(shares)
-            often = "every step" if every == 1 else f"every {every}th step"
+            often = OFTEN[every]
             added = f"{share:.1f} % ({min(shares):.1f} to {max(shares):.1f})"
             count = f"{found[0]['operations'][at]:.0f}"
-            goal = goals.get(every, "-")
+            goal = goals.get(abs(every), "-")
             rows.append((name, often, f"{bare:.2f}", added, f"{10 * share * bare:.0f}", count, goal))
             print(*rows[-1], sep=" | ", file=sys.stderr, flush=True)
     head = ("model", "recorded", "bare step, CPU ms", "added", "added, µs", "operations", "goal")

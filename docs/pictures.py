@@ -40,6 +40,7 @@ SAMPLES = ROOT / "sample_runs"
 WIDTH, HEIGHT = 1440, 900
 TALL = 1500  # pixels of the page Sequence, down to its tables
 PANEL = (1000, 340)  # pixels of one row of the set-points
+LEGEND = 94  # pixels over each of two regime counts, of which one has the longer legend
 PAIR = (560, 270)  # pixels of one panel of the two runs side by side
 THEMES = {"light": ("white", palette.OKABE_ITO[7]), "dark": ("#0e1117", "#fafafa")}  # page, text
 SHARP = 2  # device pixels a pixel, for a figure of thin lines
@@ -77,7 +78,7 @@ def draw_rescue(browser: Browser) -> None:
     first = alerts(runs[0]).query("kind == 'left living'").iloc[0]
     for theme, (background, ink) in THEMES.items():
         shown = [
-            regime_counts(run.layer_summary(), [name], step=int(first["step"]))
+            regime_counts(run.layer_summary(), [name], step=int(first["step"])).update_layout(margin_t=LEGEND)
             for run, name in zip(runs, names, strict=True)
         ]
         for name, title, scale in (

@@ -247,6 +247,21 @@ def disorder(times: pd.DatetimeIndex) -> tuple[bool, float]:
     return inverse, 1 - usual / len(steps)
 
 
+NINES = re.compile(r"-?9{2,5}(\.9{1,2}|\.0)?|-?1e\+(10|20|30|32|34)|-32768\.0")
+
+
+def marks_of_gaps(values: np.ndarray) -> dict[float, int]:
+    """Lowest and highest number (-999, 9999, 1e20) that may mark gaps, and how often they stand in `values`
+    (n,): those that lie further from all else than all else from each other.
+    """
+    ends = [end for end in {float(values.min()), float(values.max())} if NINES.fullmatch(str(end))]
+    rest = values[~np.isin(values, ends)]
+    if not ends or 2 * len(rest) <= len(values):
+        return {}
+    apart = {end: np.abs(rest - end).min() for end in sorted(ends)}
+    return {end: int(np.sum(values == end)) for end, far in apart.items() if far > np.ptp(rest)}
+
+
 EPOCH = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 

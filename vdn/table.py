@@ -183,6 +183,13 @@ def _series(
     if mark == ",":
         records.notes.append("decimal comma")
     values = np.column_stack([_numbers(records, column, mark) for column in numeric])
+    for column, series in zip(numeric, values.T, strict=True):
+        for number, count in cells.marks_of_gaps(series).items():
+            times = "once" if count == 1 else f"{count:,} times"
+            records.notes.append(
+                f"{column.name} holds {number:g} {times}, far from all else: if that marks gaps, fill or"
+                " remove them"
+            )
     return [column.name for column in numeric], values
 
 

@@ -30,12 +30,16 @@ function render({ model, el }) {
     if (!transport.playing && step !== transport.step) transport.seek(framePosition(transport.steps, step))
   }
   model.on("change:step", follow)
+  // It is put into the page only after this, and has no colours before.
+  const shown = new ResizeObserver(() => replay.repaint())
+  shown.observe(host)
   // A notebook says its theme by attributes of the page.
   const themes = new MutationObserver(() => replay.repaint())
   themes.observe(document.body, { attributes: true, attributeFilter: ["class", "data-jp-theme-name"] })
   return () => {
     model.off("change:step", follow)
     themes.disconnect()
+    shown.disconnect()
     replay.close()
   }
 }

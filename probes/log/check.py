@@ -244,7 +244,8 @@ def _key_fault(table: pa.Table, widths: list[int], segment: Segment) -> str | No
             f"holds steps {step.min()} to {step.max()}, its name promises {segment.first} to {segment.last}"
         )
     if layer.min() < 0 or layer.max() >= len(widths):
-        return f"holds layer {layer.max()}, the manifest has {len(widths)} layers"
+        wrong = layer.min() if layer.min() < 0 else layer.max()
+        return f"holds layer {wrong}, the manifest has {len(widths)} layers"
     keys = pd.MultiIndex.from_arrays([layer, neuron, step])
     if keys.has_duplicates:
         doubled = int(np.argmax(keys.duplicated()))

@@ -20,22 +20,29 @@ import torch
 from torch import Tensor, nn
 
 from probes.watching.as_sampled import (
+    MORE_NOISE,
+    OTHER_NOISE,
     POSITIVE,
     PRODUCTS,
     Reread,
     as_prepared,
     as_sampled,
     far_from_standard,
+    is_like_noise,
+    made_otherwise,
     multiplied,
     of_other_noise,
     sides_of,
     unseen,
+    with_more,
 )
 from probes.watching.chains import (
     ADDED,
     Blend,
     Chain,
+    Drawn,
     Noisy,
+    Noted,
     Step,
     Use,
     Value,
@@ -224,7 +231,7 @@ class AfterHeads:
             with self._safely():
                 self._walk_all(args)
 
-    def _walk_all(self, values: Any) -> list[Value]:
+    def _walk_all(self, values: Any) -> list[Noted]:
         waits = self._calls and not (self._seen | self.sampled).issuperset(
             (*self._keys, *self._distributions)
         )
@@ -276,7 +283,7 @@ class AfterHeads:
 
     # ---- the graph
 
-    def _walk(self, tensor: Tensor) -> Value:
+    def _walk(self, tensor: Tensor) -> Noted:
         """What a tensor is, in terms of the heads; everything above it is noted on the way."""
         top: Any = tensor.grad_fn
         if top is None:
@@ -299,24 +306,30 @@ class AfterHeads:
                     self._users.setdefault((above.head, above.steps), set()).add(next_step(above, value))
         return self._noted(top, tensor.output_nr)
 
-    def _noted(self, node: Any, place: int) -> Value:
+    def _noted(self, node: Any, place: int) -> Noted:
         if node is None:
             return None
         variable = getattr(node, "variable", None)
         if variable is not None:
             known = self._variables.get(id(variable))
             return None if known is None else Chain(known[0], 0)
-        note: Mapping[int | None, Value] = node.metadata.get(NOTE, {})
+        note: Mapping[int | None, Noted] = node.metadata.get(NOTE, {})
         return note.get(place, note.get(None))
 
-    def _value(self, node: Any, sample: Tensor | None) -> Value:
-        values = [self._noted(*edge) for edge in node.next_functions]
+    def _value(self, node: Any, sample: Tensor | None) -> Noted:
+        noted = [self._noted(*edge) for edge in node.next_functions]
+        drawn = next((value for value in noted if isinstance(value, Drawn)), None)
+        values = [None if isinstance(value, Drawn) else value for value in noted]
         known = [value for value in values if value is not None]
-        if not known:
-            return None
         name = kind_of(node)
-        if len(known) > 1 and name in SUMS and self._is_sample(node, name, values, sample):
-            return None
+        if not known:
+            return None if drawn is None else self._behind_sample(drawn, node, sample)
+        if (
+            len(known) > 1
+            and name in SUMS
+            and (drawn := self._sample(node, name, values, sample)) is not None
+        ):
+            return drawn
         if len(known) > 1 or name in ("Stack", "Cat"):
             return together(known, name) if name in ("Stack", "Cat") else blend(known, name)
         return self._alone(node, name, values.index(known[0]), known[0])
@@ -376,8 +389,8 @@ class AfterHeads:
 
     # ---- samples
 
-    def _is_sample(self, node: Any, name: str, values: list[Value], sample: Tensor | None) -> bool:
-        """Whether a sum is mean + scale * noise of a pair of heads."""
+    def _sample(self, node: Any, name: str, values: list[Value], sample: Tensor | None) -> Drawn | None:
+        """What is drawn where a sum is mean + scale * noise of a pair of heads."""
         noise: Tensor | None = None
         if name == "Normal":
             mean, scale = values
@@ -390,7 +403,7 @@ class AfterHeads:
         else:
             places = [p for p, value in enumerate(values) if isinstance(value, Noisy) and not value.mask]
             if len(places) != 1:
-                return False
+                return None
             noisy = values[places[0]]
             mean, scale = values[1 - places[0]], noisy.value if isinstance(noisy, Noisy) else None
             noise = self._noise(node.next_functions[places[0]][0])
@@ -399,7 +412,7 @@ class AfterHeads:
         if isinstance(mean, Noisy):  # a mask on it
             mean = then_all(plain(mean.value), Step("Mul", None))
         if mean is None or scale is None or isinstance(scale, Noisy):
-            return False
+            return None
         roots = self._rooted(mean), self._rooted(scale)
         keys = [key for key, (m, s) in self._keys.items() if m in roots[0] and s in roots[1]]
         own = [key for key, (m, s) in self._distributions.items() if m in roots[0] and s in roots[1]]
@@ -411,13 +424,56 @@ class AfterHeads:
                 self.unlike.add(key)
         if new := [key for key in keys if key not in self._seen]:
             use = Use(plain(mean), plain(scale))
+            known = use.opaque is None and not use.hidden
+            drawn = Drawn(tuple(new), use, self._put_out(use) if known else None)
             if noise is not None and (said := far_from_standard(noise)) is not None:
-                self._tell(new, partial(of_other_noise, mean=said[0], variance=said[1]), use)
-                return True
+                self._tell(
+                    new, partial(of_other_noise, mean=said[0], variance=said[1], kurtosis=said[2]), use
+                )
+                return Drawn(())
             if noise is not None and sample is not None and use.opaque is None:
                 use = self._solved(use, noise, sample)
             self._tell(new, partial(as_sampled, use=use), use)
-        return bool(keys)
+            return drawn
+        return Drawn(()) if keys else None
+
+    def _behind_sample(self, drawn: Drawn, node: Any, sample: Tensor | None) -> Drawn | None:
+        """What a sample becomes: the same numbers, or a sum with something else, which may be noise of its
+        own.
+        """
+        name = kind_of(node)
+        if name not in (*SAME, "Add", "Sub") or not drawn.keys:
+            return None
+        if name not in SAME:
+            drawn = replace(drawn, summed=True)
+            if any(
+                not isinstance(self._noted(*edge), Drawn) and self._is_noise(edge[0])
+                for edge in node.next_functions
+            ):
+                self._tell_more(drawn, MORE_NOISE)
+                return None
+        if sample is None or not drawn.summed:
+            return drawn
+        noise = drawn.noise_of(sample.detach())
+        if noise is not None and (said := far_from_standard(noise)) is not None:
+            self._tell_more(drawn, OTHER_NOISE.format(*said))
+        return None
+
+    def _tell_more(self, drawn: Drawn, because: str) -> None:
+        for key in drawn.keys:
+            self._found(key, partial(with_more, because=because), [])
+
+    def _is_noise(self, node: Any) -> bool:
+        """Whether a product with what takes no part in training, and looks like Gaussian noise."""
+        while node is not None and kind_of(node) in SAME:
+            node = node.next_functions[0][0]
+        if node is None or self.hooked or kind_of(node) not in ("Mul", *PRODUCTS):
+            return False
+        names = ("_saved_self", "_saved_other", "_saved_mat2", "_saved_vec")
+        saved = [getattr(node, name, None) for name in names]
+        return any(
+            isinstance(one, Tensor) and not one.requires_grad and is_like_noise(one.detach()) for one in saved
+        )
 
     def _noise(self, node: Any) -> Tensor | None:
         while node is not None and kind_of(node) in SAME:
@@ -457,6 +513,18 @@ class AfterHeads:
                 and not self._users.get((scale, ()), scale[0] not in self._layers)
             ):
                 self._found(key, unseen, [])
+            elif last and key not in self._seen and (chain := self._only_way(scale)).has_own_factor:
+                self._found(key, partial(made_otherwise, chain=chain), [])
+
+    def _only_way(self, head: Where) -> Chain:
+        """What a head goes through on all ways, as far as that is one."""
+        chain = Chain(head, 0)
+        while len(users := self._users.get((head, chain.steps), set())) == 1:
+            (step,) = users
+            if step is None or step.numbers is None:
+                break
+            chain = replace(chain, steps=(*chain.steps, step))
+        return chain
 
     def _prepared(self, key: CandidateKey, mean: Where, scale: Where) -> None:
         chain = Chain(scale, 0)
@@ -481,14 +549,24 @@ class AfterHeads:
         return fixed or [value for _, value in sorted(self._held.get(head, {}).items())]
 
     def _solved(self, use: Use, noise: Tensor, z: Tensor) -> Use:
+        outputs = self._put_out(use)
+        if outputs is None or z.shape != noise.shape:
+            return use
+        try:
+            return solve(use, *outputs, noise, z)
+        except RuntimeError:  # of other shapes
+            return use
+
+    def _put_out(self, use: Use) -> tuple[Tensor, Tensor] | None:
+        """What the heads of a use have put out in its call, where that is kept."""
         try:
             mean, scale = (
                 self._held[chain.head][chain.call] if chain.call else self._outputs(chain.head)[0]
                 for chain in (use.mean, use.scale)
             )
-            return solve(use, mean, scale, noise, z) if z.shape == noise.shape else use
-        except (KeyError, IndexError, RuntimeError):  # not kept, or of other shapes
-            return use
+        except (KeyError, IndexError):
+            return None
+        return mean, scale
 
 
 def _is_positive(value: Value) -> bool:

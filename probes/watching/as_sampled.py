@@ -99,6 +99,13 @@ def unseen(source: PosteriorSource) -> PosteriorSource:
     return replace(source, why=why).known(scale="assumed")
 
 
+def made_otherwise(source: PosteriorSource, chain: Chain) -> PosteriorSource:
+    """A pair of heads whose sample was not seen, and whose scale is multiplied by a number that its name says
+    nothing of.
+    """
+    return source.doubted("that its scale is as its name says", f"{chain} was seen, and no sample")
+
+
 def _read(
     source: PosteriorSource, use: Use, form: str, before: tuple[Step, ...], why: str
 ) -> PosteriorSource:
@@ -117,25 +124,54 @@ def sides_of(source: PosteriorSource) -> tuple[str, str]:
 
 
 NOISE = (
-    "the noise that {source} is sampled with is not Normal(0, 1), its mean is {mean:.2g} and its variance"
-    " {variance:.2g}: call probes.observe(name, q) in the forward pass, or probes.observe(name, mu, sigma)"
+    "the noise that {source} is sampled with is not Normal(0, 1), its mean is {mean:.2g}, its variance"
+    " {variance:.2g} and its kurtosis {kurtosis:.2g}, of which a Gaussian has 3: call probes.observe(name, q)"
+    " in the forward pass, or probes.observe(name, mu, sigma)"
 )
-FAR = 5.0  # standard errors of the mean or of the log variance of Gaussian noise
+FAR = 5.0  # standard errors of what is compared with Gaussian noise
 FEWEST = 16  # numbers of noise that tell
+BELL = (0.5**0.5, (3**-0.5 - 0.5) ** 0.5)  # mean and sd of exp(-e²/2) of a standard normal e
 
 
-def far_from_standard(noise: Tensor) -> tuple[float, float] | None:
-    """Mean and variance of noise that is far from Normal(0, 1); None where it may be that, or too little to
-    tell.
+def far_from_standard(noise: Tensor) -> tuple[float, float, float] | None:
+    """Mean, variance and kurtosis of noise that is far from Normal(0, 1); None where it may be that, or too
+    little to tell.
+
+    Notes
+    -----
+    Light tails are told by the kurtosis, whose distribution has its long tail on the other side; heavy ones
+    by the mean of exp(-e²/2), which is bounded.
     """
+    for axis, stride in enumerate(noise.stride()):
+        noise = noise.narrow(axis, 0, 1) if stride == 0 and noise.shape[axis] else noise  # expanded
     size = noise.numel()
     if size < FEWEST:
         return None
-    mean, variance = float(noise.double().mean()), float(noise.double().var())
+    noise = noise.double()
+    mean, variance = float(noise.mean()), float(noise.var())
+    scaled = (noise - noise.mean()).square() / max(variance, 1e-12)
+    kurtosis = float(scaled.square().mean())
+    bell = float((-scaled / 2).exp().mean())
     far = abs(mean) * size**0.5 > FAR or abs(math.log(max(variance, 1e-12))) * (size / 2) ** 0.5 > FAR
-    return (mean, variance) if far else None
+    light = (3 - kurtosis) * (size / 24) ** 0.5 > FAR
+    heavy = (bell - BELL[0]) * size**0.5 > FAR * BELL[1]
+    return (mean, variance, kurtosis) if far or light or heavy else None
 
 
-def of_other_noise(source: PosteriorSource, mean: float, variance: float) -> PosteriorSource:
+def of_other_noise(source: PosteriorSource, mean: float, variance: float, kurtosis: float) -> PosteriorSource:
     """Raises NotReadable: the scale is not what a sample varies by, or it is no Gaussian."""
-    raise NotReadable(NOISE.format(source=source.path, mean=mean, variance=variance))
+    raise NotReadable(NOISE.format(source=source.path, mean=mean, variance=variance, kurtosis=kurtosis))
+
+
+def is_like_noise(value: Tensor) -> bool:
+    """Whether numbers, enough to tell, are not far from Normal(0, 1)."""
+    return value.is_floating_point() and value.numel() >= FEWEST and far_from_standard(value) is None
+
+
+MORE_NOISE = "a product with what looks like noise is added to it"
+OTHER_NOISE = "less μ and over σ it has mean {:.2g}, variance {:.2g}, kurtosis {:.2g}"
+
+
+def with_more(source: PosteriorSource, because: str) -> PosteriorSource:
+    """A pair of heads whose sample something is added to, so that it may be no draw of theirs."""
+    return source.doubted("that what is added to its sample is no part of its noise", because)

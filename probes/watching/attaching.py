@@ -81,6 +81,7 @@ def watch(
     ranks: Which = "all",
     shares: Mapping[str, ShareSpec] | None = None,
     flush_steps: int = BUFFERED_STEPS,
+    last: bool = True,
 ) -> Recording:
     """Record the posteriors of `model` into a new run; call `.step(step, loss=loss)` once an optimiser step.
 
@@ -94,7 +95,7 @@ def watch(
         Every so many calls of `step` are recorded, and the first and the last one.
     parts, skip, priors, hooks, config, mirror, strict, resume, precision, name, max_gb
         As for `Recording`, which describes them.
-    no_grad, on_alert, inputs, ranks, shares, flush_steps
+    no_grad, on_alert, inputs, ranks, shares, flush_steps, last
         As for `Recording`, which describes them.
 
     Returns
@@ -134,6 +135,7 @@ def watch(
         ranks=ranks,
         shares=shares,
         flush_steps=flush_steps,
+        last=last,
     )
 
 
@@ -190,6 +192,10 @@ class Recording:
         rows of its own are assumed, and said.
     flush_steps
         Of a distributed job: recorded steps that wait on each process until they are added up, all at once.
+    last
+        False: with `every` above 1 the last step is recorded only if its turn has come. Our hooks are then
+        off the model between recorded steps, which then cost nothing where a layer is called many times a
+        step; but not in a distributed job, nor with a code book, each step of which counts.
 
     Attributes
     ----------
@@ -234,6 +240,7 @@ class Recording:
         ranks: Which = "all",
         shares: Mapping[str, ShareSpec] | None = None,
         flush_steps: int = BUFFERED_STEPS,
+        last: bool = True,
     ) -> None:
         alike: list[int] = []
         if isinstance(model, nn.parallel.DistributedDataParallel):
@@ -246,7 +253,7 @@ class Recording:
             raise ValueError(f"flush_steps is {flush_steps}; it must be at least 1")
         Settings(max_gb=max_gb)
         stated(config)  # what the recorder would refuse later, after the first step
-        self.model, self.every = model, every
+        self.model, self.every, self._keeps_last = model, every, last
         self.folder = Path(folder) if is_store(folder) else local_folder(folder)
         self.found: list[FoundLayer] = []
         self.trained = False
@@ -397,9 +404,11 @@ class Recording:
             self._last = None
             self._add(step)
         elif waits is None:
-            self._last = step, self._sums.take_sums(), self._sums.held
+            taken = self._sums.take_sums()
+            self._last = (step, taken, self._sums.held) if self._keeps_last else None
         self._sums.let_go()
         self._step, self._calls = step, self._calls + 1
+        self._rest_until_due()
         if self._probes is not None and self.found and self._processes.writes:
             self._probes.run_sequence(step)
 
@@ -598,6 +607,15 @@ class Recording:
     def _due(self) -> bool:
         return self._calls % self.every == 0
 
+    def _rest_until_due(self) -> None:
+        """Take our hooks off the model, or put them back, where only steps that are due are looked at."""
+        if self._keeps_last or self._finder is None or self._processes.ranks is not None:
+            return
+        if self._due() or any(pool.every_step for pool in self._sums.pools.values()):
+            self._finder.wake()
+        else:
+            self._finder.rest()
+
     def _observe(self, name: str, reading: Reading, why_not: str | None) -> None:
         """From `probes.observe`."""
         if self._finder is not None and not self._finder.observe(name, reading, why_not):
@@ -608,8 +626,11 @@ class Recording:
 
     def _receive(self, name: str, reading: Reading | Unread | Exception) -> None:
         """From the hooks, once the layers are settled."""
-        if self._probes is None or not self._probes.takes(name, reading):
-            self._sums.receive(name, reading, self._due())
+        if self._probes is not None and self._probes.takes(name, reading):
+            return
+        due = self._due()
+        if due or self._keeps_last or self._sums.pools[name].every_step:
+            self._sums.receive(name, reading, due)
 
     def _add(self, step: int) -> None:
         seen = self._sums.take()

@@ -141,6 +141,12 @@ class Chain:
         return x
 
     @property
+    def has_own_factor(self) -> bool:
+        """Whether a number multiplies that is none of those between forms of a scale: 1, 1/2, 2."""
+        factors = [step.factor for step in self.steps if step.name == "mul" and not step.hidden]
+        return any(abs(factor) not in (0.5, 1.0, 2.0) for factor in factors)
+
+    @property
     def heads(self) -> frozenset[Where]:
         return frozenset({self.head})
 
@@ -166,9 +172,6 @@ class Noisy:
 
     value: Chain | Blend
     mask: bool
-
-
-Value = Chain | Blend | Noisy | None
 
 
 SEVERAL = -1  # calls of a head, put together
@@ -204,13 +207,13 @@ def together(values: list[Chain | Blend | Noisy], by: str) -> Value:
     return replace(first, call=SEVERAL) if isinstance(first, Chain) and len(values) > 1 else first
 
 
-def alike(values: Sequence[Value]) -> bool:
+def alike(values: Sequence[Noted]) -> bool:
     """Whether all are the same operations on one head."""
     chains = [value for value in values if isinstance(value, Chain)]
     return len(chains) == len(values) and len({(chain.head, chain.steps) for chain in chains}) == 1
 
 
-def next_step(above: Chain, value: Value) -> Step | None:
+def next_step(above: Chain, value: Noted) -> Step | None:
     """The one step from a chain to what was made of it; None where it is something else."""
     if isinstance(value, Chain) and value.head == above.head and value.steps[:-1] == above.steps:
         return value.steps[-1]
@@ -249,6 +252,33 @@ class Use:
 
     def __str__(self) -> str:
         return f"sampled with mean = {self.mean}, σ = {self.scale}"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A sample, or where `summed` that and something else.
+
+    keys: the pairs that it is the first sample of. use: how it is drawn. outputs: what their heads have put
+    out; None where that is not kept, or not all of `use` is known.
+    """
+
+    keys: tuple[tuple[str, int], ...]
+    use: Use | None = None
+    outputs: tuple[Tensor, Tensor] | None = None
+    summed: bool = False
+
+    def noise_of(self, z: Tensor) -> Tensor | None:
+        """What z is less the mean and over the scale; None where that is not known, or of other shapes."""
+        if self.use is None or self.outputs is None:
+            return None
+        mean, scale = (
+            chain.apply(x) for chain, x in zip((self.use.mean, self.use.scale), self.outputs, strict=True)
+        )
+        return (z - mean) / scale if mean.shape == z.shape else None
+
+
+Value = Chain | Blend | Noisy | None
+Noted = Value | Drawn
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from probes.watching.choosing import choose, link_priors
 from probes.watching.collecting import Candidates
 from probes.watching.forward_passes import ForwardPasses
 from probes.watching.gathering import Calls as GatheredCalls
-from probes.watching.gathering import Gathering, Unread, is_own, places_of
+from probes.watching.gathering import Gathering, Unread, may_wait, places_of
 from probes.watching.hooks import BROKEN_OFF, Argument, Sites, flat
 from probes.watching.made import Families
 from probes.watching.makers import Makers
@@ -40,6 +40,7 @@ from probes.watching.pooling import Reading
 from probes.watching.posterior_source import PosteriorSource
 from probes.watching.prior_links import PriorLinks
 from probes.watching.rechecking import Rechecks
+from probes.watching.resting import Resting
 from probes.watching.searching import Search
 from probes.watching.stated import PartError, PartSpec, PriorSpec, parse_parts
 from probes.watching.stated_priors import StatedPriors
@@ -99,11 +100,11 @@ class Finder:
         self._layers: dict[str, PosteriorSource] | None = None  # None until settled
         self._at: dict[str, list[PosteriorSource]] = {}  # layers by the path that they are read at
         self._uncalled: set[str] = set()  # paths of modules whose weights are read without a call
+        self._resting = Resting()
         self.expected: frozenset[str] = frozenset()
         self._not_come: list[str] = []  # of these, in a step that had others
         self._gatherings: list[Gathering] = []  # of what is read once a step
         self._gathered: dict[str, tuple[Gathering, list[int]]] = {}  # by path, where one module puts it out
-        self._reads_at_once = False
         if hooks:
             try:
                 self._attach(parts)
@@ -194,8 +195,19 @@ class Finder:
         self.reset()
         return self._rechecks.step() if self._layers is not None else {}
 
+    def rest(self) -> None:
+        """Until `wake` nothing is seen: our hooks are off the model."""
+        if self._layers is not None and not self._resting.is_on:
+            makers = self._makers.handles if self._makers is not None else []
+            self._resting.begin([*self._hooks.handles, *makers, *self._arguments])
+
+    def wake(self) -> None:
+        """Our hooks are back where they were."""
+        self._resting.end()
+
     def detach(self) -> None:
         """Remove our hooks, and no others; let go of what was looked at."""
+        self._resting.forget()
         self._candidates.close()
         self._whole.close()
         for gathering in self._gatherings:
@@ -214,21 +226,19 @@ class Finder:
         if self._layers is None:
             self._search.seen(path, module, output)
             return
-        if path in self._gathered and self._may_wait() and self._gather(path, output):
+        if path in self._gathered and self._gather(path, output):
             return
         for layer in self._at.get(path, ()):
             self._receive(layer.name, self._read(layer, module, output))
 
-    def _may_wait(self) -> bool:
-        """Whether what is seen now need not be read at once."""
-        return not self._reads_at_once
-
     def _gather(self, path: str, output: Any) -> bool:
         """Whether an output waits until others of its step are read."""
         gathering, places = self._gathered[path]
+        if not gathering.waits:
+            return False
         fits = type(output) is tuple and len(output) > places[-1]
         taken = [output[place] for place in places] if fits else []
-        if fits and all(map(gathering.takes, taken)) and not any(map(is_own, taken)):
+        if fits and all(map(may_wait, taken)):
             return all([gathering.put(head, value) for head, value in enumerate(taken)])
         gathering.break_off()
         return False
@@ -322,12 +332,18 @@ class Finder:
     @contextmanager
     def probing(self) -> Iterator[None]:
         """As `listening`; what is seen inside is of no step, and received at once."""
-        before, self._reads_at_once = self._reads_at_once, True
+        rests = self._resting.is_on
+        for gathering in self._gatherings:
+            gathering.waits = False
+        self.wake()
         try:
             with self.listening():
                 yield
         finally:
-            self._reads_at_once = before
+            for gathering in self._gatherings:
+                gathering.waits = True
+            if rests:
+                self.rest()
 
     # ---- what is known of the layers
 
@@ -446,7 +462,7 @@ class Finder:
         gathering = Gathering(len(places), self._is_due, partial(self._hand_on, path, places))
         if pair is None:
             self._gathered[path] = gathering, places
-        elif not pair.gather(gathering, self._may_wait):
+        elif not pair.gather(gathering):
             return
         self._gatherings.append(gathering)
 

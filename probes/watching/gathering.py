@@ -47,19 +47,24 @@ class Calls:
         How many there are.
     copies
         Whether tensors are copied; else they must not change until they are read.
+
+    Attributes
+    ----------
+    nbytes
+        Bytes that are kept alive, once nothing more is put here.
     """
 
-    __slots__ = ("_versions", "columns", "copies", "room")
+    __slots__ = ("_versions", "columns", "copies", "nbytes", "room")
 
     def __init__(self, heads: int, copies: bool) -> None:
-        self.copies, self.room = copies, KEPT_BYTES  # bytes that are left
+        self.copies, self.room, self.nbytes = copies, KEPT_BYTES, 0  # bytes that are left, and kept
         self.columns: list[list[Tensor]] = [[] for _ in range(heads)]
         self._versions: list[list[int]] = [[] for _ in range(heads)]
 
     def put(self, head: int, value: Tensor) -> bool:
         """Keep one more; False where there is no room, and for a parameter."""
         size, column = value.nbytes, self.columns[head]
-        if size > self.room or (not column and is_own(value)):
+        if size > self.room or size > SMALL_BYTES or (not column and is_own(value)):
             return False
         self.room -= size
         value = value.detach()
@@ -72,19 +77,19 @@ class Calls:
 
     def split(self) -> Calls:
         """Take out what has no partner yet; this one then takes no more."""
+        rest, room = Calls(len(self.columns), self.copies), self.room
+        self.room = -1
+        self.nbytes = KEPT_BYTES - room
         whole = min(map(len, self.columns))
-        rest = Calls(len(self.columns), self.copies)
+        if whole == max(map(len, self.columns)):
+            return rest
         for mine, its in ((self.columns, rest.columns), (self._versions, rest._versions)):
             for head, column in enumerate(mine):
                 its[head], mine[head] = column[whole:], column[:whole]  # type: ignore[index]
-        rest.room -= rest.nbytes
-        self.room = -1
+        without = sum(value.nbytes for column in rest.columns for value in column)
+        rest.room -= without
+        self.nbytes -= without
         return rest
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that are kept alive."""
-        return sum(value.nbytes for column in self.columns for value in column)
 
     @torch.no_grad()
     def batches(self) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
@@ -95,17 +100,21 @@ class Calls:
         if not self.copies and self._versions != [[one._version for one in some] for some in self.columns]:
             raise NotReadable(CHANGED_IN_PLACE)
         group: list[tuple[Tensor, ...]] = []
-        kind: object = None
+        before: object = None
         for call in zip(*self.columns, strict=True):
-            kinds = {(one.shape, one.dtype, one.device) for one in call}
-            joins = len(kinds) == 1 and call[0].dim() > 1
-            if group and not (joins and kinds == kind):
+            kind = _kind(call[0])
+            joins = len(kind[0]) > 1 and all([_kind(one) == kind for one in call[1:]])
+            if group and not (joins and kind == before):
                 yield len(group), _joined(group)
                 group = []
             group.append(call)
-            kind = kinds if joins else None
+            before = kind if joins else None
         if group:
             yield len(group), _joined(group)
+
+
+def _kind(value: Tensor) -> tuple[torch.Size, torch.dtype, torch.device]:
+    return value.shape, value.dtype, value.device
 
 
 def _joined(calls: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
@@ -116,6 +125,12 @@ def is_own(value: Tensor) -> bool:
     """Whether a tensor is a parameter, or a view of one, which the optimiser changes; or has no version."""
     whole = value if value._base is None else value._base
     return (whole.is_leaf and whole.requires_grad) or value.is_inference()
+
+
+def may_wait(value: Any) -> bool:
+    """Whether something is a small tensor that is nobody's `is_own`."""
+    plain = type(value) is Tensor and value.layout is STRIDED and not value.is_nested
+    return plain and value.nbytes <= SMALL_BYTES and not is_own(value)
 
 
 class _Own(local):
@@ -140,6 +155,8 @@ class Gathering:
     ----------
     uneven
         Outputs whose partners never came.
+    waits
+        Whether outputs need not be read at once.
     """
 
     def __init__(self, heads: int, is_due: Callable[[], bool], receive: Callable[[Calls], None]) -> None:
@@ -147,24 +164,16 @@ class Gathering:
         self._own = _Own()
         self._lock = Lock()
         self._all: list[Calls] = []  # of all threads
-        self.uneven = 0
+        self.uneven, self.waits = 0, True
 
-    @staticmethod
-    def takes(value: Any) -> bool:
-        """Whether something is a small tensor that may be kept."""
-        return (
-            type(value) is Tensor
-            and value.layout is STRIDED
-            and not value.is_nested
-            and value.nbytes <= SMALL_BYTES
-        )
-
-    def put(self, head: int, value: Tensor) -> bool:
-        """Keep what one head has put out; False for what cannot wait (`is_own`)."""
+    def put(self, head: int, value: Any) -> bool:
+        """Keep what one head has put out; False for what cannot wait (`may_wait`)."""
         calls = self._own.calls
+        if type(value) is not Tensor or value.layout is not STRIDED or value.is_nested:
+            return False
         if calls is not None and calls.put(head, value):
             return True
-        if is_own(value):
+        if not may_wait(value):
             return False
         rest = None
         if calls is not None and calls.room >= 0:  # there is no room

@@ -89,7 +89,7 @@ def passed_over(model: nn.Module) -> str | None:
         return EVALUATED
     if _peek() is not None:
         return TRANSFORMED
-    return TRACED if is_tracing() else None
+    return TRACED if _is_tracing() else None
 
 
 class _Drawing(local):
@@ -125,9 +125,11 @@ def counts() -> bool:
     """Whether neither `passed_over` nor `without_gradients` has a reason but the model's mode: asked at each
     forward pass, all training long.
     """
-    return torch.is_grad_enabled() and _peek() is None and not is_tracing()
+    return torch.is_grad_enabled() and _peek() is None and not _is_tracing()
 
 
+# without the functions of Python around them: this runs all training long
+_is_tracing: Callable[[], bool] = getattr(torch._C, "_is_tracing", is_tracing)
 # None unless a transform of torch.func runs
 _peek: Callable[[], object] = getattr(
     getattr(torch._C, "_functorch", None), "peek_interpreter_stack", lambda: None
@@ -253,7 +255,6 @@ class PairHooks:
         self.uneven = 0
         self._keeps = self._is_changed = False
         self._gathering: Gathering | None = None
-        self._may_wait: Callable[[], bool] = lambda: True  # whether outputs need not be read at once
         parameters = dict(model.named_parameters())
         sides = path.split(" & ")
         self._outputs: list[nn.Parameter | None] = [parameters.get(side) for side in sides]
@@ -271,8 +272,8 @@ class PairHooks:
         if not self._listens():
             return
         queues, gathering = self._waiting.queues, self._gathering
-        if gathering is not None and self._may_wait() and not any(queues):
-            if gathering.takes(output) and gathering.put(side, output):
+        if gathering is not None and gathering.waits and not any(queues):
+            if gathering.put(side, output):
                 return
             for queue, alone in zip(queues, gathering.break_off(), strict=True):
                 queue += [_Waits(one, False) for one in alone]
@@ -295,8 +296,8 @@ class PairHooks:
         """
         self._keeps = True
 
-    def gather(self, gathering: Gathering, may_wait: Callable[[], bool]) -> bool:
-        """From now on small outputs are read together, at the end of a step, while `may_wait()`. False: not
+    def gather(self, gathering: Gathering) -> bool:
+        """From now on small outputs are read together, at the end of a step. False: not
         where a side is a parameter, or the network has changed an output before its partner came.
         """
         if (
@@ -305,7 +306,7 @@ class PairHooks:
             or self._is_changed
         ):
             return False
-        self._gathering, self._may_wait = gathering, may_wait
+        self._gathering = gathering
         return True
 
     def reset(self) -> None:

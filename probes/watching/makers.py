@@ -90,6 +90,11 @@ class Makers:
         if not self._handles:
             unlisten(self._made)
 
+    @property
+    def handles(self) -> list[RemovableHandle]:
+        """Those of all hooks."""
+        return [handle for handles in self._handles.values() for handle in handles]
+
     def close(self) -> None:
         """Listen no more."""
         self.keep(())

@@ -83,6 +83,11 @@ class ModuleHooks:
         if self._sampled is not None and self._passes.counts_now():
             self._sampled(path, sites)
 
+    @property
+    def handles(self) -> list[RemovableHandle]:
+        """Those of all hooks."""
+        return [handle for handles in self._handles.values() for handle in handles]
+
     def keep(self, paths: Collection[str]) -> None:
         """Remove the hooks of all other paths."""
         for path in self._handles.keys() - set(paths):

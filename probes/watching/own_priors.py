@@ -7,11 +7,14 @@ read is a `Mention`, for which no other prior may be assumed.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import lru_cache
+from itertools import islice
 from numbers import Real
 from typing import Any
 
@@ -21,7 +24,15 @@ from torch.distributions import Distribution
 
 from probes.watching.evidence import shaped, sources
 from probes.watching.gaussians import is_gaussian
-from probes.watching.naming import find_pairs, role, speaks_of_prior, subject, words
+from probes.watching.naming import (
+    find_pairs,
+    mean_stems,
+    role,
+    scale_forms,
+    speaks_of_prior,
+    subject,
+    words,
+)
 from probes.watching.posterior_source import Prior, PriorFunction, UnknownPrior
 from probes.watching.slots import Slot
 
@@ -54,7 +65,13 @@ MADE_OF: dict[str, frozenset[tuple[str, ...]]] = {
 """What code may do with a prior's scale, by its form, for it to be what it is called."""
 STANDARD = re.compile(r"randn|Normal\(\s*0|zeros")
 """In the source of a method that is a prior's: a standard normal one."""
+CONSTANT = re.compile("zeros|ones|eye")
 DRAWING = ("sample", "generate", "decode", "draw", "plot", "named", "register")
+
+
+DEEPEST, MOST = 3, 200  # settings in settings, and of each, that are looked at
+SETTINGS = re.compile("config|cfg|args|param|namespace|setting|option")
+OF_MODULES = dict.fromkeys(vars(nn.Module()), 0)
 
 
 @dataclass(frozen=True)
@@ -249,6 +266,10 @@ def _mentions_of(path: str, module: nn.Module, weights: bool = False) -> Iterato
                 _join(path, attribute),
                 f"the attribute {_join(path, attribute)!r} ({_describe(value)}) speaks of one",
             )
+    for attribute, value in vars(module).items():
+        for name in _configured(value, OF_MODULES.get(attribute, DEEPEST)):
+            said = f"{_join(path, attribute)}.{name}"
+            yield Mention(said, f"the setting {said!r} speaks of one")
     for children in (module._parameters, module._buffers) if not weights else ():
         for attribute in children:
             if speaks_of_prior(attribute):
@@ -263,6 +284,27 @@ def _tells(value: Any) -> bool:
         value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
     )
     return any(isinstance(one, (Distribution, Tensor)) for one in (value, *several))
+
+
+def _configured(settings: Any, depth: int) -> Iterator[str]:
+    """Names of numbers of a prior that is no standard normal one, in a mapping, a dataclass or a namespace of
+    settings, or in those that stand in it.
+    """
+    if isinstance(settings, (nn.Module, Tensor, type)) or not depth:
+        return
+    fields = settings if isinstance(settings, Mapping) else {}
+    if is_dataclass(settings) or SETTINGS.search(type(settings).__name__.lower()):
+        fields = getattr(settings, "__dict__", fields)
+    for name, value in islice(fields.items(), MOST):
+        if not isinstance(name, str):
+            continue
+        if not _number(value):
+            yield from (f"{name}.{inner}" for inner in _configured(value, depth - 1))
+        elif "prior" in name and speaks_of_prior(name):
+            scale = scale_forms(name)
+            usual = 0 if any(form.startswith("log_") and "log" in name for form in scale) else 1
+            if value != (usual if scale else 0) and (scale or mean_stems(name)):
+                yield name
 
 
 def _methods(kind: type) -> Iterator[str]:
@@ -286,8 +328,41 @@ def _methods(kind: type) -> Iterator[str]:
                     source = inspect.getsource(function)
                 except (OSError, TypeError):
                     source = ""
-                if not STANDARD.search(source):
+                if not _is_standard(source):
                     yield name
+
+
+def _is_standard(source: str) -> bool:
+    """Whether the source of a prior's method speaks of a standard normal, and of no other."""
+    if not STANDARD.search(source):
+        return False
+    try:
+        tree = ast.parse(textwrap.dedent(source))
+    except SyntaxError:
+        return True
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    normal = [call for call in calls if _name_of(call.func).endswith("Normal")]
+    return not any(
+        _is_another(given)
+        for call in normal
+        for given in (*call.args, *(word.value for word in call.keywords))
+    )
+
+
+def _is_another(given: ast.expr) -> bool:
+    """Whether what a Normal is made of is neither 0 nor 1, as far as the source tells."""
+    if isinstance(given, ast.Call) and CONSTANT.search(_name_of(given.func)):
+        return False
+    if isinstance(given, ast.Call) and _name_of(given.func) == "tensor":
+        return any(_is_another(one) for one in given.args)
+    if isinstance(given, ast.Constant):
+        return isinstance(given.value, (int, float)) and given.value not in (0, 1)
+    return not isinstance(given, ast.Name)
+
+
+def _name_of(function: ast.expr) -> str:
+    """torch.distributions.Normal -> Normal."""
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def _could_be(module: nn.Module) -> bool:

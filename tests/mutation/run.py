@@ -90,7 +90,7 @@ GROUPS = {
     ),
     "families": Group("probes/families/*.py", ("tests/probes/families", OF_FAMILIES)),
     "recorder": Group("probes/recorder/*.py", ("tests/probes/recorder", "tests/probes/run")),
-    "log": Group("probes/log/*.py", ("tests/probes/recorder",)),
+    "log": Group("probes/log/*.py", ("tests/probes/log/test_limits.py", "tests/probes/recorder")),
     "control": Group("vdn/control/*.py", ("tests/vdn/test_controller.py",)),
     "thermostat": Group("probes/control.py"),
     "url": Group("pages/shell/session/url.py", ("tests/pages/shell/session",)),

@@ -146,6 +146,39 @@ def test_in_jupyterlab_it_plays_and_shares_its_cursor(lab: Callable[[Path], str]
     assert outside == []
 
 
+BRIGHT = """canvas => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, 60 * devicePixelRatio)
+  let bright = 0
+  for (let at = 0; at < data.length; at += 4) bright += Math.min(...data.slice(at, at + 4)) > 200
+  return bright
+}"""
+
+
+def test_in_a_dark_notebook_its_words_are_bright(lab: Callable[[Path], str], tmp_path: Path) -> None:
+    """Also before anything else has it drawn again: the heading, of whose words pixels are counted."""
+    notebook = nbformat.v4.new_notebook()
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.cells = [
+        nbformat.v4.new_code_cell(f"import probes\nprobes.Run({str(HEALTHY)!r}).replay(step=500)")
+    ]
+    nbformat.write(notebook, tmp_path / "dark.ipynb")
+    with chromium() as browser:
+        page = browser.new_page()
+        page.set_default_timeout(WAIT_MS)
+        _opened(page, lab(tmp_path / "dark.ipynb"))
+        page.get_by_text("Settings", exact=True).first.click()
+        page.get_by_text("Theme", exact=True).first.hover()
+        page.get_by_text("JupyterLab Dark", exact=True).first.click()
+        expect(page.locator("body")).to_have_attribute("data-jp-theme-name", "JupyterLab Dark")
+        _run_cell(page, 0)
+        canvas = page.locator("canvas[data-ridges]")
+        expect(canvas).to_have_attribute("data-draws", re.compile("[1-9]"), timeout=WAIT_MS)
+        page.wait_for_function(
+            f"() => ({BRIGHT})(document.querySelector('.vdn-replay').shadowRoot"
+            ".querySelector('canvas[data-ridges]')) > 100"
+        )
+
+
 def test_the_notebook_of_the_docs_runs_and_is_what_is_committed(
     jupyter: dict[str, str], tmp_path: Path
 ) -> None:

@@ -541,6 +541,61 @@ class SigmaPrior(Author):
 
 
 @habit
+class PriorInSettings(Author):
+    """A number of the settings that the model keeps."""
+
+    def __init__(self):
+        super().__init__()
+        heads(self)
+        self.hparams = {"beta": 0.1, "latent": {"prior_mean": 0.0, "prior_std": 0.5}}
+
+    def forward(self, x):
+        h = self.h(x)
+        mu, logvar = self.fc_mu(h), self.fc_logvar(h)
+        self.gauss(mu, half(logvar), 0.0, self.hparams["latent"]["prior_std"])
+        return self.decoder(mu + half(logvar) * torch.randn_like(mu))
+
+    def call(self, x):
+        return self(x).square().mean()
+
+
+@habit
+class PriorOfMethod(PriorInSettings):
+    """A method gives a Normal(0, 2)."""
+
+    def __init__(self):
+        super().__init__()
+        del self.hparams
+
+    def prior(self):
+        return td.Normal(torch.zeros(N), 2 * torch.ones(N))
+
+    def forward(self, x):
+        h = self.h(x)
+        mu, logvar = self.fc_mu(h), self.fc_logvar(h)
+        self.gauss(mu, half(logvar), 0.0, 2.0)
+        return self.decoder(mu + half(logvar) * torch.randn_like(mu))
+
+
+@habit
+class StandardPriorOfMethod(PriorInSettings):
+    """... or the standard one, of which settings speak, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.hparams = {"prior_mean": 0.0, "prior_std": 1.0, "prior_logvar": 0.0}
+
+    def prior(self):
+        return td.Normal(torch.zeros(N), torch.ones(N))
+
+    def forward(self, x):
+        h = self.h(x)
+        mu, logvar = self.fc_mu(h), self.fc_logvar(h)
+        self.gauss(mu, half(logvar))
+        return self.decoder(mu + half(logvar) * torch.randn_like(mu))
+
+
+@habit
 class LaplaceApproximatedDirichlet(Author):
     """ProdLDA: mu2 and var2."""
 
@@ -1291,6 +1346,48 @@ class LowRankByHand(Author):
         mu, logvar, f = self.fc_mu(h), self.fc_logvar(h), self.factor(h).view(-1, N, 2)
         self.gauss(mu, (logvar.exp() + f.square().sum(-1)).sqrt())
         z = mu + half(logvar) * torch.randn_like(mu) + (f @ torch.randn(len(x), 2, 1))[..., 0]
+        return self.decoder(z)
+
+
+class _Sampled(torch.autograd.Function):
+    @staticmethod
+    def forward(context, mu, sd):
+        return mu + sd * torch.randn_like(mu)
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient, gradient
+
+
+@habit
+class SampledByItsOwnFunction(Author):
+    """With a temperature before it."""
+
+    def __init__(self):
+        super().__init__()
+        heads(self)
+
+    def forward(self, x):
+        h = self.h(x)
+        mu, sd = self.fc_mu(h), 0.3 * half(self.fc_logvar(h))
+        self.gauss(mu, sd)
+        return self.decoder(_Sampled.apply(mu, sd))
+
+
+@habit
+class TwoNoisesByHand(Author):
+    """mu + sd * noise + other * noise."""
+
+    def __init__(self):
+        super().__init__()
+        heads(self)
+        self.other = nn.Linear(H, N)
+
+    def forward(self, x):
+        h = self.h(x)
+        mu, logvar, other = self.fc_mu(h), self.fc_logvar(h), self.other(h)
+        self.gauss(mu, (logvar.exp() + other.exp()).sqrt())
+        z = mu + half(logvar) * torch.randn_like(mu) + half(other) * torch.randn_like(mu)
         return self.decoder(z)
 
 

@@ -21,7 +21,7 @@ well.
 
 EXPERIMENTS = tuple(
     f"probes.experiments.{path.stem}"
-    for path in sorted((ROOT / "probes" / "experiments").glob("[a-z]*.py"))
+    for path in sorted((ROOT / "probes" / "experiments").glob("[a-z]*"))
     if path.stem != "store"
 )
 """All but the store of results, which knows none of them: watching leaves what a decoder made there."""

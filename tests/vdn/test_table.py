@@ -680,3 +680,18 @@ def test_a_count_is_no_series_wherever_it_stands(tmp_path):
     assert_read(found)
     assert found.left_out["n2"] == "counts the rows"
     assert table(tmp_path, rows(LOAD, count, head="date,load,n2"), columns="n2").names == ["n2"]
+
+
+@pytest.mark.parametrize("mark", ["-999", "-99.9", "9999", "1e+20", "-32768"])
+def test_a_number_that_may_mark_gaps_is_named(tmp_path, mark):
+    marked = [mark if i in (5, 30, 31) else value for i, value in enumerate(LOAD)]
+    found = table(tmp_path, rows(marked, PRICE))
+    assert found.values[30, 0] == float(mark)  # it is left as it stands
+    assert f"load holds {float(mark):g} 3 times, far from all else" in found.sentence
+    assert "price holds" not in found.sentence
+
+
+@pytest.mark.parametrize("values", [[39 + i for i in range(60)] + [99], [999] * 30, [0, 999] * 30])
+def test_nines_among_numbers_like_them_are_numbers(tmp_path, values):
+    times = pd.date_range("2020-01-01", periods=len(values), freq="h")
+    assert "far from all else" not in table(tmp_path, rows(values, head="date,load", times=times)).sentence

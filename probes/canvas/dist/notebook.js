@@ -2616,11 +2616,14 @@ function render({ model, el }) {
     if (!transport.playing && step !== transport.step) transport.seek(framePosition(transport.steps, step));
   };
   model.on("change:step", follow);
+  const shown = new ResizeObserver(() => replay.repaint());
+  shown.observe(host);
   const themes = new MutationObserver(() => replay.repaint());
   themes.observe(document.body, { attributes: true, attributeFilter: ["class", "data-jp-theme-name"] });
   return () => {
     model.off("change:step", follow);
     themes.disconnect();
+    shown.disconnect();
     replay.close();
   };
 }

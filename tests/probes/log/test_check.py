@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from remote_memory import RemoteMemory
 from sound_run import LAYERS, record, write_sound
 
 from probes.__main__ import main
 from probes.log import columns, neuron_summary
-from probes.log.check import Finding, check
+from probes.log.check import Finding, _windows, check
 from probes.log.segments import Segment
 from probes.recorder import Recorder
 from probes.synthetic_families import families_run
@@ -150,6 +151,38 @@ FAULTS = {
         lambda run: rewrite(block(run, "pyramid/16", 0), lambda t: later(t, 32)),
         "layer 0: the buckets of neurons/000000000000",
     ),
+    "a file without rows": (lambda run: rewrite(block(run), lambda t: t.slice(0, 0)), "no rows"),
+    "a layer beyond those of the run": (
+        lambda run: rewrite(block(run), lambda t: with_column(t, "layer", t["layer"].to_numpy() + 1)),
+        "holds layer 2, the manifest has 2 layers",
+    ),
+    "a layer below 0": (
+        lambda run: rewrite(block(run), lambda t: with_column(t, "layer", t["layer"].to_numpy() - 1)),
+        "holds layer -1, the manifest has 2 layers",
+    ),
+    "rows thrice": (
+        lambda run: rewrite(block(run), lambda t: pa.concat_tables([t, t, t])),
+        "holds 52,992 rows, a full file of this run has 17,664",
+    ),
+    "a doubled row of a summary": (
+        lambda run: rewrite(block(run, "layers", 0), lambda t: pa.concat_tables([t, t.slice(5, 1)])),
+        "a row (step, layer) is doubled",
+    ),
+    "a summary without a column": (
+        lambda run: rewrite(block(run, "layers", 0), lambda t: t.drop_columns("kl_p50")),
+        "lacks the column kl_p50",
+    ),
+    "a step that no run has": (
+        lambda run: rewrite(
+            block(run, "scalars", 0),
+            lambda t: with_column(t, "step", np.where(t["step"].to_numpy() == 3, 2**53 + 1, t["step"])),
+        ),
+        "names step 9007199254740993",
+    ),
+    "summaries of fewer neurons": (
+        lambda run: rewrite_summary(run, lambda t: t.slice(0, 60)),
+        "holds 60 neurons, the run has 69",
+    ),
     "pyramid without a layer": (
         lambda run: rewrite(block(run, "pyramid/16", 0), lambda t: t.filter(pc.equal(t["layer"], 0))),
         "layer 1: the buckets of neurons/000000000000",
@@ -161,10 +194,6 @@ FAULTS = {
     "manifest of other steps": (
         lambda run: manifest_with(run, steps={"count": 599, "first": 0, "last": 599}),
         "says steps",
-    ),
-    "truncated summary of the neurons": (
-        lambda run: (path := run / neuron_summary.FILE).write_bytes(path.read_bytes()[:-40]),
-        "neuron_summary.parquet",
     ),
     "summary of the neurons that differs": (
         lambda run: rewrite_summary(run, lambda t: shifted(t, "kl_last", 0.01)),
@@ -183,6 +212,14 @@ def test_planted_faults_are_found(run, fault, capsys):
     assert any(words in f"{finding.where} {finding.what}" for finding in errors)
     assert main(["check", str(run)]) == 1
     assert words in capsys.readouterr().out.replace("\n", "")
+
+
+def test_of_a_truncated_summary_its_file_is_named(run):
+    path = run / neuron_summary.FILE
+    path.write_bytes(path.read_bytes()[:-40])
+    [finding] = check(run)
+    assert (finding.level, finding.where) == ("error", neuron_summary.FILE)
+    assert "no footer" in finding.what
 
 
 def test_a_ten_bit_run_is_sound(tmp_path):
@@ -406,3 +443,20 @@ def test_the_identity_is_not_asked_of_families_that_have_none(tmp_path):
 def test_a_ten_bit_run_of_other_families_is_sound(tmp_path):
     families_run(tmp_path, 100, batch=16, precision="10bit")
     assert check(tmp_path) == []
+
+
+def test_files_of_a_store_are_fetched_some_at_a_time(monkeypatch):
+    """Three at most, and of 10 bytes at most together; a larger one alone."""
+    monkeypatch.setattr("probes.log.check.AHEAD_FILES", 3)
+    monkeypatch.setattr("probes.log.check.AHEAD_BYTES", 10)
+    sizes = dict(zip("abcdefghi", [1, 1, 1, 1, 5, 4, 1, 11, 2], strict=True))
+    assert list(_windows(list(sizes), sizes)) == [["a", "b", "c"], ["d", "e", "f"], ["g"], ["h"], ["i"]]
+    assert list(_windows([], {})) == []
+
+
+def test_a_run_in_a_store_is_checked_as_one_of_this_machine(run):
+    (run / "neurons" / "none.parquet").write_bytes(b"")
+    shutil.rmtree(run / "pyramid" / "16")
+    stored = RemoteMemory.copy_of(run)
+    assert check(stored) == check(run)
+    assert {finding.level for finding in check(stored)} == {"note"}

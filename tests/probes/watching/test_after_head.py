@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from networks import BATCH, INPUTS, NEURONS, assert_statistics, expected
 from torch import nn
-from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
+from torch.distributions import Independent, Laplace, MultivariateNormal, Normal, kl_divergence
 from torch.utils.checkpoint import checkpoint
 
 from probes.run import Run
+from probes.watching.as_sampled import far_from_standard
 from probes.watching.attaching import watch
 
 
@@ -52,13 +53,13 @@ def noise(like):
     return torch.randn_like(like)
 
 
-def record(model, folder, steps=2):
+def record(model, folder, steps=2, rows=BATCH):
     torch.manual_seed(1)
     for name in getattr(model, "names", ())[1:]:
         model.get_submodule(name).weight.data *= 3
     with watch(model, folder) as recording:
         for step in range(steps):
-            model(torch.randn(BATCH, INPUTS))
+            model(torch.randn(rows, INPUTS))
             recording.step(step)
     return Run(folder), recording.found
 
@@ -506,6 +507,9 @@ def test_the_diagonal_of_a_cholesky_factor_is_no_sigma(tmp_path, written):
 UNIFORM = {
     "logistic": lambda u: u.log() - (1 - u).log(),
     "uniform": lambda u: u - 0.5,
+    "uniform of variance 1": lambda u: (u - 0.5) * 12**0.5,
+    "signs": lambda u: (u > 0.5).float() * 2 - 1,
+    "Laplace of variance 1": lambda u: Laplace(0.0, 0.5**0.5).icdf(u),
 }
 
 
@@ -520,7 +524,15 @@ def test_noise_that_is_far_from_gaussian_is_no_gaussians(tmp_path, kind):
         lambda m, mu, raw: (mu, half(raw)), sample=lambda mu, sd: mu + sd * UNIFORM[kind](uniform(mu))
     )
     with pytest.warns(RuntimeWarning, match=r"noise that .* is sampled with is not Normal\(0, 1\)"):
-        record(model, tmp_path / "run")
+        record(model, tmp_path / "run", rows=500)
+
+
+@pytest.mark.parametrize("size", [16, 300, 5000])
+def test_gaussian_noise_is_not_told_from_itself(size):
+    generator = torch.Generator().manual_seed(size)
+    draws = torch.randn(300, size, generator=generator)
+    assert [one for one in draws if far_from_standard(one) is not None] == []
+    assert far_from_standard(draws[:1, :16].expand(1000, 16)) is None  # one noise for all rows
 
 
 def test_noise_that_is_scaled_is_not_passed_over(tmp_path):

@@ -12,7 +12,6 @@ from probes.watching.attaching import watch
 STEPS = 3
 NOT_YET = {
     "PriorLogvarIsLogSd": "a function outside of the class makes another scale of it than its name says",
-    "LowRankByHand": "what is added to a sample is not looked at",
 }
 """Habits of which a number is wrong in silence -> why."""
 PREDICTIONS = ("Heteroscedastic", "Forecaster", "Policy", "PolicyReturned", "RoutingGate")
@@ -96,7 +95,8 @@ CERTAIN = (
     "ImportanceRepeats", "LaplaceReturned", "LogNormalReturned", "TanhAffine", "AffineOfNormal",
     "ScaleTril", "WeightsPriorScale", "WeightsPriorLogSigma", "Dataclass", "NamedTuple", "NestedDict",
     "Tokens", "SquareImage", "HalfPrecision", "Checkpointed", "FunctionalCall", "Scaled",
-    "ReparameteriseModule", "Householder", "ForecasterWithLatent", "Likelihood", "LikelihoodHeads",
+    "ReparameteriseModule", "StandardPriorOfMethod", "Householder", "ForecasterWithLatent", "Likelihood",
+    "LikelihoodHeads",
 )  # fmt: skip
 
 
@@ -107,3 +107,12 @@ def test_nothing_is_doubted_that_is_right(tmp_path, name):
     assert verdict(model, found, run.at(STEPS - 1, 0)) == "right"
     assert all(one.startswith("the prior") for one in found["assumed"])
     assert recording.lost == 0
+
+
+@pytest.mark.parametrize("name", ["PriorInSettings", "PriorOfMethod"])
+def test_a_prior_that_is_spoken_of_is_not_assumed(tmp_path, name):
+    """Under Normal(0, 1), which would be ASSUMED, KL is another."""
+    _, recording, run = train(authors.HABITS[name], tmp_path / "run")
+    assert recording.found[0]["origins"]["prior"] == "absent"
+    assert "kl" not in run.at(STEPS - 1, 0)
+    assert "prior" in recording.found[0]["prior"]

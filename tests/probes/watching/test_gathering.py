@@ -12,7 +12,7 @@ from torch import nn
 from probes.inputs import as_inputs
 from probes.run import Run
 from probes.watching.attaching import watch
-from probes.watching.gathering import Calls, Gathering, places_of
+from probes.watching.gathering import Calls, Gathering, may_wait, places_of
 from probes.watching.pooling import KEPT_BYTES
 from probes.watching.posterior_source import PosteriorSource
 from probes.watching.slots import Slot
@@ -192,7 +192,6 @@ def test_what_is_kept_is_bounded_and_has_no_graph():
     most = KEPT_BYTES // (2 * rows.nbytes)
     for call in range(most + 3):
         value = rows + call
-        assert gathered.takes(value)
         assert gathered.put(0, value)
         assert gathered.put(1, -value)
     assert [sum(count for count, _ in calls.batches()) for calls in handed] == [most]
@@ -253,7 +252,8 @@ def test_an_output_without_a_partner_is_counted():
     ],
 )
 def test_only_small_plain_tensors_wait(odd):
-    assert not Gathering.takes(odd)
+    assert not may_wait(odd)
+    assert not Gathering(1, lambda: True, lambda calls: None).put(0, odd)
 
 
 def test_a_parameter_and_its_views_are_read_at_once():
