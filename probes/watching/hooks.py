@@ -277,7 +277,7 @@ class PairHooks:
                 return
             for queue, alone in zip(queues, gathering.break_off(), strict=True):
                 queue += [_Waits(one, False) for one in alone]
-        if len(queues[side]) == WITHOUT_PARTNER:
+        if len(queues[side]) >= WITHOUT_PARTNER:
             self.reset()
         queues[side].append(_Waits(output, self._keeps and self._is_changed))
         if all(queues):

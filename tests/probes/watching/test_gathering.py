@@ -13,6 +13,7 @@ from probes.inputs import as_inputs
 from probes.run import Run
 from probes.watching.attaching import watch
 from probes.watching.gathering import Calls, Gathering, may_wait, places_of
+from probes.watching.hooks import WITHOUT_PARTNER
 from probes.watching.pooling import KEPT_BYTES
 from probes.watching.posterior_source import PosteriorSource
 from probes.watching.slots import Slot
@@ -302,4 +303,21 @@ def test_probe_runs_are_read_apart_from_what_waits(tmp_path):
         recording.probe(as_inputs((torch.full((1, 4, INPUTS), 9.0),)))
         recording.step(1)
     assert recording.lost == 0
+    assert_statistics(Run(tmp_path / "run").at(1), model.truth(x))
+
+
+@pytest.mark.filterwarnings("ignore:.*have no partner:RuntimeWarning")
+def test_outputs_without_partners_are_bounded_whatever_their_number(tmp_path):
+    """One head runs alone, more often than there is room for, while no forward pass begins anew."""
+    model, x = Pair(), torch.randn(3, BATCH, INPUTS)
+    with watch(model, tmp_path / "run") as recording:
+        model(x)
+        recording.step(0)
+        (pair,) = recording._finder._hooks.pairs.values()
+        rows = torch.randn(400, INPUTS)
+        for _ in range(2 * KEPT_BYTES // (400 * NEURONS * 4) + WITHOUT_PARTNER):
+            model.fc_mu(rows)
+        assert max(map(len, pair._waiting.queues)) <= WITHOUT_PARTNER
+        model(x)
+        recording.step(1)
     assert_statistics(Run(tmp_path / "run").at(1), model.truth(x))
