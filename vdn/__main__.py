@@ -314,8 +314,7 @@ def sweep_table(rows: list[dict[str, Any]], names: Sequence[str]) -> Table:
         for name in names:
             (mean, sd), difference = row[name], row[f"difference_{name}"]
             cells += [
-                f"{mean:.4f}",
-                f"{sd:.4f}",
+                *("" if math.isnan(value) else f"{value:.4f}" for value in (mean, sd)),
                 "" if difference is None else difference_text(*difference),
             ]
         table.add_row(row["point"], str(row["n"]), *cells)
@@ -460,7 +459,7 @@ def run_sweep(arguments: argparse.Namespace) -> int:
         names = [
             name
             for name in ("mse", "nll_joint", "nll_marginal", "crps", "accuracy", "rate")
-            if name in next(iter(ordered.values()))
+            if any(name in scores for scores in ordered.values())
         ]
         rows = summarise(ordered, names, {job: origin_scores(job.folder) for job in ordered})
         wide_console().print(sweep_table(rows, names))

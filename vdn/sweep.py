@@ -38,6 +38,22 @@ SWITCHES = {
     for word in ("true", "false")
 }
 """A switch of the grid and its word -> its value."""
+OF_DATA = frozenset(
+    (
+        "data",
+        "sequence",
+        "columns",
+        "sep",
+        "decimal",
+        "header",
+        "time",
+        "id",
+        "split",
+        "split_rows",
+        "horizon",
+    )
+)
+"""Settings that say what is predicted: scores of two of their values are not compared."""
 PAIRED_LEVEL = 0.975  # two-sided 95 % intervals
 
 
@@ -170,7 +186,8 @@ def summarise(
     `difference_NAME` is (mean, half width of the 95 % interval), None for the first point or where nothing
     can be said of it. The interval is over time and seeds where `origins` has what the jobs stored of each
     origin (`score_differences`), and `over` says what it is of; of a score that it does not have over seeds
-    alone (`paired_interval`), from two of them on.
+    alone (`paired_interval`), from two of them on. Points of other data than the first one's (`OF_DATA`) have
+    none. A score that not all jobs of a point have is NaN there.
     """
     points: dict[str, dict[int, Job]] = {}
     for job in results:
@@ -181,23 +198,29 @@ def summarise(
         row: dict[str, Any] = {"point": point, "n": len(by_seed), "over": ""}
         common = sorted(by_seed.keys() & first.keys()) if first is not None else []
         pairs = [(by_seed[seed], first[seed]) for seed in common] if first is not None else []
+        pairs = [pair for pair in pairs if len({_data_of(job) for job in pair}) == 1]
         found = _by_origin(pairs, origins or {})
         if len(found):
             row["over"] = said(found)
         for name in names:
-            values = np.array([results[job][name] for job in by_seed.values()], float)
+            values = np.array([results[job].get(name, math.nan) for job in by_seed.values()], float)
             row[name] = (values.mean(), values.std(ddof=1) if len(values) > 1 else math.nan)
             row[f"difference_{name}"] = None
             if name in found.index:
                 line = found.loc[name]
                 row[f"difference_{name}"] = line["difference"], line["high"] - line["difference"]
-            elif len(pairs) > 1:
+            elif len(pairs) > 1 and all(name in results[job] for pair in pairs for job in pair):
                 row[f"difference_{name}"] = paired_interval(
                     np.array([results[own][name] - results[other][name] for own, other in pairs])
                 )
         rows.append(row)
         first = by_seed if first is None else first
     return rows
+
+
+def _data_of(job: Job) -> tuple[tuple[str, str], ...]:
+    """What a job predicts, as far as it is of the grid."""
+    return tuple((name, value) for name, value in job.point if name in OF_DATA)
 
 
 def _by_origin(pairs: list[tuple[Job, Job]], origins: Mapping[Job, pd.DataFrame]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from vdn.__main__ import sweep_table
 from vdn.config import ConfigError
 from vdn.sweep import Job, paired_interval, plan, summarise
 
@@ -63,6 +64,32 @@ def test_summary_pairs_by_seed(tmp_path):
     assert one["difference_mse"] is None
     assert two["n"] == 2
     assert two["difference_mse"] == pytest.approx((0.5, 0))
+
+
+def test_a_score_that_some_points_lack_is_theirs_alone(tmp_path):
+    """A twin has no rate."""
+    points = ((("twin", "false"),), (("twin", "true"),))
+    results = {Job(points[0], seed, tmp_path): {"mse": 1.0 + seed, "rate": 2.0} for seed in range(2)}
+    results |= {Job(points[1], seed, tmp_path): {"mse": 2.0 + seed} for seed in range(2)}
+    one, two = summarise(results, ["mse", "rate"])
+    assert one["rate"] == (2.0, 0.0)
+    assert np.isnan(two["rate"]).all()
+    assert two["difference_rate"] is None
+    assert two["difference_mse"] == pytest.approx((1.0, 0))
+    cells = [list(column.cells) for column in sweep_table([one, two], ["mse", "rate"]).columns]
+    assert cells[5:7] == [["2.0000", ""], ["0.0000", ""]]
+
+
+def test_scores_of_other_data_are_not_compared(tmp_path):
+    results = {}
+    for data in ("digits", "diabetes"):
+        for beta in ("0.1", "0.2"):
+            for seed in range(2):
+                point = (("data", data), ("beta", beta))
+                results[Job(point, seed, tmp_path)] = {"mse": float(beta) + seed}
+    rows = {row["point"]: row["difference_mse"] for row in summarise(results, ["mse"])}
+    assert rows.pop("data=digits beta=0.2") == pytest.approx((0.1, 0))
+    assert set(rows.values()) == {None}
 
 
 def test_differences_of_a_sweep_are_over_time_and_seeds_where_scores_by_origin_are_stored(tmp_path):

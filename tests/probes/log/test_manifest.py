@@ -196,11 +196,11 @@ def test_layers_may_take_half_of_a_manifest(monkeypatch):
 def test_a_sparkline_is_short_even_and_keeps_both_ends(count):
     series = []
     for step in range(count):
-        manifest.add_point(series, step, float(step))
+        manifest.add_point(series, step, 7.0 - 1e6 * step)
     steps = [step for step, _ in series]
     assert steps[0] == 0
     assert steps[-1] == count - 1
-    assert [value for _, value in series] == steps
+    assert [value for _, value in series] == [7.0 - 1e6 * step for step in steps]
     assert len(series) <= 33
     assert len(series) >= min(count, 16)
     assert max(np.diff(steps), default=0) <= max(1, count / 6)  # "about" evenly: 1 / 32 were exactly so
