@@ -74,8 +74,18 @@ def scroll_to(place: Locator) -> None:
     place.evaluate("element => element.scrollIntoView({ block: 'center' })")
 
 
+def find_neurons(page: Page, text: str) -> None:
+    """Ask the search line, and wait until the page of before is gone: a tick there would tick nothing."""
+    search = page.get_by_role("textbox", name="Find neurons")
+    search.fill(text)
+    search.press("Enter")
+    page.wait_for_url(lambda url: parse_qs(urlparse(url).query).get("find") == [text])
+    drawn(page)
+
+
 def tick(page: Page, row: int, *, height: int = 35, place: int = 0) -> None:
-    """Tick a row; `height` is that of a row in pixels."""
+    """Tick a row of a table that is drawn; `height` is that of a row in pixels."""
+    drawn(page)
     found = table(page, place)
     scroll_to(found)
     found.click(position={"x": TICK, "y": HEAD + height * (row + 0.5)})

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from driving import WAIT_MS, drawn, keep, panels, picture, query, replay, scroll_to, tick
+from driving import WAIT_MS, drawn, find_neurons, keep, panels, picture, query, replay, scroll_to, tick
 from playwright.sync_api import Page, expect
 from probed import write_probed
 from serving import Server
@@ -47,9 +47,7 @@ def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(page: Page, t
 
     page.get_by_role("link", name="Compare them").click()
     page.locator(".js-plotly-plot").first.wait_for()
-    search = page.get_by_role("textbox", name="Find neurons")
-    search.fill("layer:2 sort:neuron")
-    search.press("Enter")
+    find_neurons(page, "layer:2 sort:neuron")
     page.get_by_text("5 of 10 neurons").wait_for()
     tick(page, 3)
     page.wait_for_url(re.compile(r"one(/|%2F)2(:|%3A)3"))
@@ -116,12 +114,10 @@ def test_five_neurons_of_two_layers_and_two_runs_on_shared_axes(page: Page, two:
         page.get_by_role("combobox", name="Run", exact=True).click()
         page.get_by_role("option", name=run, exact=True).click()
         page.wait_for_url(re.compile(f"run={run}"))
-        search = page.get_by_role("textbox", name="Find neurons")
-        search.fill(text)
-        search.press("Enter")
+        drawn(page)
+        find_neurons(page, text)
         page.get_by_text(re.compile(r"5 of 10 neurons")).wait_for()
         for row in rows:
-            drawn(page)
             before = len(query(page)["pin"][0].split(","))
             tick(page, row)
             page.wait_for_url(lambda url, before=before: url.replace("%2C", ",").count(",") >= before)
@@ -168,9 +164,7 @@ def test_who_died_between_two_steps_is_pinned_and_compared_with_another_seed(
     for name, seed in (("seed0", 0), ("seed1", 1)):
         write_dying(tmp_path / name, seed)
     page.goto(f"{serve(tmp_path)}/neurons?run=seed0")
-    search = page.get_by_role("textbox", name="Find neurons")
-    search.fill("died:41-60 sort:died")
-    search.press("Enter")
+    find_neurons(page, "died:41-60 sort:died")
     page.get_by_text(re.compile("6 of 20 neurons at step 80")).wait_for()
     drawn(page)
     page.get_by_role("combobox", name="Compare with").click()
