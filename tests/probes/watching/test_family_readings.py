@@ -299,3 +299,83 @@ def test_the_mean_composition_of_a_dirichlet_is_stored(tmp_path):
     found = run.classes().sort_values(["neuron", "class"])["usage"].to_numpy().reshape(NEURONS, C)
     expected = (concentration / concentration.sum(-1, keepdim=True)).mean(0)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+KEPT = {td.Beta: ("concentration1", "concentration0"), td.Bernoulli: ("probs",)}
+
+
+@pytest.mark.parametrize("q", [td.Beta(POSITIVE[:, 0], POSITIVE[:, 1]), td.Bernoulli(logits=H[:, 0])])
+def test_one_variable_an_input_has_the_prior_of_its_input(tmp_path, q):
+    """The prior of the first input was taken for that of all."""
+    p = type(q)(**{name: getattr(q, name).flip(0) for name in KEPT[type(q)]})
+    run, _ = handed_over(tmp_path / "run", q, prior=p)
+    np.testing.assert_allclose(run.at(0)["kl"], [kl_divergence(q, p).mean()], rtol=1e-4)
+    assert "mismatch" not in run.statistics
+
+
+def test_a_prior_of_each_variable_of_all_inputs_is_one_prior(tmp_path):
+    logits = L[0]
+    q, p = (td.Independent(td.OneHotCategorical(logits=one), 1) for one in (logits, logits.flip(0)))
+    run, _ = handed_over(tmp_path / "run", q, prior=p)
+    exact = kl_divergence(td.Categorical(logits=logits), td.Categorical(logits=logits.flip(0)))
+    np.testing.assert_allclose(run.at(0)["kl"], exact, rtol=1e-4)
+    assert "mismatch" in run.statistics
+
+
+def test_a_single_number_is_one_variable(tmp_path):
+    q, p = td.Gamma(torch.tensor(2.0), torch.tensor(3.0)), td.Gamma(torch.tensor(1.0), torch.tensor(1.0))
+    run, _ = handed_over(tmp_path / "run", q, prior=p)
+    np.testing.assert_allclose(run.at(0)["kl"], [kl_divergence(q, p)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("order", [(BATCH, 1), (1, BATCH)])
+@pytest.mark.parametrize("kind", ["categorical", "gamma"])
+def test_a_last_batch_of_one_row_has_a_prior_of_its_own_too(tmp_path, kind, order):
+    """Its shape does not tell that; it was refused as another prior than that of the layer."""
+    if kind == "gamma":
+        q, p = td.Gamma(POSITIVE, POSITIVE.flip(1)), td.Gamma(POSITIVE.flip(0), POSITIVE)
+        pairs = [tuple(td.Gamma(one.concentration[:n], one.rate[:n]) for one in (q, p)) for n in order]
+    else:
+        pairs = [tuple(td.Categorical(logits=one[:n]) for one in (L, L.flip(0))) for n in order]
+    with watch(nn.Linear(1, 1), tmp_path / "run", hooks=False, strict=True) as recording:
+        for q, p in pairs:
+            observe("z", q, prior=p)
+        recording.step(0)
+        assert recording.lost == 0
+    exact = torch.cat([kl_divergence(q, p) for q, p in pairs]).mean(0)
+    frame = Run(tmp_path / "run").at(0)
+    np.testing.assert_allclose(frame["kl"], exact, rtol=1e-4)
+    assert "mismatch" not in frame or frame["mismatch"].isna().all()
+
+
+def test_a_one_hot_class_by_another_name_is_one_variable(tmp_path):
+    class OneHot(td.OneHotCategorical):
+        """As world models subclass it."""
+
+    run, _ = handed_over(tmp_path / "run", OneHot(logits=L[:, 0]))
+    assert (run.layers[0]["family"], run.layers[0]["neurons"], run.layers[0]["classes"]) == (
+        "categorical",
+        1,
+        C,
+    )
+
+
+@pytest.mark.parametrize(
+    "q", [td.Wishart(torch.tensor(5.0), torch.eye(3)), td.LKJCholesky(3, torch.tensor(1.0))]
+)
+def test_a_distribution_of_matrices_is_refused(tmp_path, q):
+    """The rows of one matrix were taken for inputs."""
+    with (
+        watch(nn.Linear(1, 1), tmp_path / "run", hooks=False),
+        pytest.raises(ValueError, match=r"values \(3, 3\) together, no vector of neurons"),
+    ):
+        observe("z", q)
+
+
+def test_a_density_that_is_not_known_is_said(tmp_path):
+    q, p = (td.TransformedDistribution(td.Normal(one, 1.0), td.SoftmaxTransform()) for one in (H, H.flip(0)))
+    with (
+        watch(nn.Linear(1, 1), tmp_path / "run", hooks=False),
+        pytest.raises(ValueError, match="no log density"),
+    ):
+        observe("z", q, prior=p)
