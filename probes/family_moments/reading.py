@@ -103,7 +103,7 @@ def read_distribution(distribution: Any) -> FamilyReading:
             return _expanded(found if base is given else _normalised(found), shape)
     if isinstance(base, td.TransformedDistribution) and (through := _gaussian_through(base)) is not None:
         return through
-    return _expanded(_generic(base), shape)
+    return _expanded(generic(base), shape)
 
 
 def default_prior(family: str, parameters: Mapping[str, Tensor]) -> Parameters | None:
@@ -343,8 +343,24 @@ def _steps(transforms: Any) -> list[Any]:
     return found
 
 
-def _generic(base: Any) -> FamilyReading:
-    """Anything whose components have densities of their own: a draw, and moments where it knows them."""
+def generic(base: Any) -> FamilyReading:
+    """Anything whose components have densities of their own: a draw, and moments where it knows them.
+
+    Parameters
+    ----------
+    base
+        A distribution that nothing stands around.
+
+    Returns
+    -------
+    FamilyReading
+        sample and, where known, mean, variance and entropy, each of its batch shape.
+
+    Raises
+    ------
+    ValueError
+        For one over vectors, or that cannot be drawn from.
+    """
     if base.event_shape:
         raise ValueError(
             f"a {type(base).__name__} has one density for {tuple(base.event_shape)} values together, no"

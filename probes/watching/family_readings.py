@@ -26,7 +26,7 @@ from probes.family_moments import (
     read_distribution,
 )
 from probes.family_moments.drawing import draws
-from probes.family_moments.reading import is_one_variable
+from probes.family_moments.reading import generic, is_one_variable
 from probes.watching.gaussians import is_full_gaussian, unwrapped
 from probes.watching.hooks import drawing
 from probes.watching.layouts import Layout, Observed, mask_rows, positions_of
@@ -272,6 +272,8 @@ def read_posterior(
         return _read_joint(q, prior, mask, layout)
     try:
         found = _as_generic(base) if _is_normal(base) else read_distribution(q)
+        if found.family == "gaussian":  # of a class that has a density of its own
+            found = generic(base)
     except (ValueError, NotImplementedError) as error:
         raise NotReadable(str(error)) from error
     if found.family == "generic" and isinstance(prior, Distribution) and unwrapped(prior).event_shape:
@@ -401,7 +403,13 @@ def _read_joint(q: Distribution, prior: Any, mask: Tensor | None, layout: Layout
             " hand draws of it, (S, B, N), to probes.observe_samples"
         )
     with torch.no_grad(), draws(q), drawing():
-        z = q.sample((SAMPLES_OF_A_FLOW,))
+        try:
+            z = q.sample((SAMPLES_OF_A_FLOW,))
+        except NotImplementedError as error:
+            raise NotReadable(
+                f"a {type(base).__name__} has no `sample`: give it one, or hand draws of it to"
+                " probes.observe_samples"
+            ) from error
         if z.dim() not in (2, 3):
             raise NotReadable(f"draws of the {type(q).__name__} are {tuple(z.shape[1:])}, not (B, N)")
         log_q = log_prior = None

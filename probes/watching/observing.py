@@ -19,7 +19,7 @@ from torch.distributions import Distribution
 from probes.watching.callers import Receiver, concerned
 from probes.watching.family_readings import CodeReader, SampleReader
 from probes.watching.family_sources import is_other_family, read_any, stated_layout
-from probes.watching.gaussians import gaussian, map_of, prior_tensors
+from probes.watching.gaussians import gaussian, map_of, prior_tensors, unmasked
 from probes.watching.hooks import TRANSFORMED, without_gradients
 from probes.watching.layouts import (
     DIMENSIONS,
@@ -106,6 +106,15 @@ def observe(
     check_layout_name(layout)
     name = name if tag is None else f"{name}/{tag}"
     how = f"{layout or ''}|{prior if isinstance(prior, str) else ''}"
+    if isinstance(mu, Distribution):
+        try:
+            mu, mask = unmasked(mu, mask)
+        except ValueError as error:
+            if RECEIVERS:
+                _deliver(
+                    name, without_gradients(), Reading(partial(_refuse_distribution, name, mu, error), ())
+                )
+            return
     if isinstance(mu, Distribution) and is_other_family(mu, prior):
         if torch.compiler.is_compiling():
             _hand_over(_count, IN_COMPILED, name, "samples", torch.zeros(1), None, None, None)
