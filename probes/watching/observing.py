@@ -63,9 +63,12 @@ def observe(
     mu
         (N,), the same for all inputs; (B, N); (B, N, K) for K latent dimensions a neuron; or (B, C, ``*S``):
         a channel is a neuron, its positions are dimensions (KL summed over them). Or the posterior itself,
-        any distribution of torch's kind: its last batch or event axis are the neurons, those before it rows,
-        of more than three axes the second are the neurons; of a full covariance the marginals and the joint
-        KL are recorded, of components that share one density draws.
+        any distribution of torch's kind. A Gaussian is read as its mean would be. Of others the last batch or
+        event axis are the neurons, those before it rows, of more than three axes the second are the neurons;
+        a single batch axis is that of the inputs, with one variable each, a single event axis (`Independent`)
+        holds variables that are the same for all inputs. Of a full covariance the marginals and the joint KL
+        are recorded, of components that share one density draws; a mask of the distribution's own, such as
+        Pyro's, leaves rows out.
     sigma
         Broadcastable to mu, positive; None where mu is a distribution.
     prior
@@ -107,13 +110,12 @@ def observe(
     name = name if tag is None else f"{name}/{tag}"
     how = f"{layout or ''}|{prior if isinstance(prior, str) else ''}"
     if isinstance(mu, Distribution):
+        given = mu
         try:
-            mu, mask = unmasked(mu, mask)
+            mu, mask = unmasked(given, mask)
         except ValueError as error:
-            if RECEIVERS:
-                _deliver(
-                    name, without_gradients(), Reading(partial(_refuse_distribution, name, mu, error), ())
-                )
+            refuse = partial(_refuse_distribution, name, given, error)
+            _deliver(name, without_gradients(), Reading(refuse, ()))
             return
     if isinstance(mu, Distribution) and is_other_family(mu, prior):
         if torch.compiler.is_compiling():

@@ -379,3 +379,67 @@ def test_a_density_that_is_not_known_is_said(tmp_path):
         pytest.raises(ValueError, match="no log density"),
     ):
         observe("z", q, prior=p)
+
+
+class MaskedDistribution(td.Distribution):
+    """As Pyro's: rows that its mask leaves out count nothing."""
+
+    arg_constraints = {}
+
+    def __init__(self, base_dist, mask):
+        self._mask, self.base_dist = mask, base_dist
+        super().__init__(base_dist.batch_shape, base_dist.event_shape, validate_args=False)
+
+
+ROWS_KEPT = torch.arange(BATCH) % 3 > 0
+MASKED = {
+    "normal": (td.Normal(H, POSITIVE), td.Normal(torch.zeros(NEURONS), 1.0)),
+    "gamma": (td.Gamma(POSITIVE, POSITIVE.flip(1)), td.Gamma(torch.ones(NEURONS), torch.ones(NEURONS))),
+}
+
+
+@pytest.mark.parametrize("place", ["inside", "around"])
+@pytest.mark.parametrize("kind", MASKED)
+def test_a_mask_of_a_distribution_is_one_of_rows(tmp_path, kind, place):
+    """Padding was pooled in silence; of a Gaussian the message was one of this package's own."""
+    q, p = MASKED[kind]
+    if place == "inside":
+        masked = td.Independent(MaskedDistribution(q, ROWS_KEPT[:, None]), 1)
+    else:
+        masked = MaskedDistribution(td.Independent(q, 1), ROWS_KEPT)
+    run, _ = handed_over(tmp_path / "run", masked, prior=p)
+    exact = kl_divergence(q, p.expand(q.batch_shape))[ROWS_KEPT].mean(0)
+    np.testing.assert_allclose(run.at(0)["kl"], exact, rtol=1e-4)
+    assert (run.at(0)["rows"] == ROWS_KEPT.sum().item()).all()
+    run, _ = handed_over(tmp_path / "all", MaskedDistribution(q, True), prior=p)
+    np.testing.assert_allclose(run.at(0)["kl"], kl_divergence(q, p.expand(q.batch_shape)).mean(0), rtol=1e-4)
+
+
+def test_a_mask_of_single_neurons_is_refused(tmp_path):
+    q = MaskedDistribution(MASKED["gamma"][0], H > 0)
+    with (
+        watch(nn.Linear(1, 1), tmp_path / "run", hooks=False),
+        pytest.raises(ValueError, match="the mask of a Gamma leaves single neurons out"),
+    ):
+        observe("z", q)
+
+
+def test_a_gaussian_with_a_mask_that_a_network_returns_is_read(tmp_path):
+    """Under what the network returns as its prior, and without the rows that are left out."""
+
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(3, 2 * NEURONS)
+
+        def forward(self, x):
+            mean, scale = self.head(x).chunk(2, -1)
+            return td.Independent(MaskedDistribution(td.Normal(mean, scale.exp()), ROWS_KEPT[:, None]), 1)
+
+    model, x = Masked(), torch.randn(BATCH, 3)
+    with watch(model, tmp_path / "run") as recording:
+        q = model(x).base_dist.base_dist
+        recording.step(0)
+        assert recording.lost == 0
+    frame = Run(tmp_path / "run").at(0)
+    np.testing.assert_allclose(frame["mean"], q.loc[ROWS_KEPT].detach().mean(0), rtol=1e-4, atol=1e-6)
