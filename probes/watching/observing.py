@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from operator import index
 from typing import Any, Literal, NoReturn
 
 import torch
@@ -173,6 +174,12 @@ def observe_codes(
     -----
     Steps that are not recorded (`every`) count too. Works inside `torch.compile`.
     """
+    try:
+        size, window = index(size), None if window is None else index(window)
+    except TypeError as error:
+        raise ValueError(
+            f"observe_codes({name!r}): size is {size!r}, window {window!r}; they must be whole numbers"
+        ) from error
     if size < 1 or (window is not None and window < 1):
         raise ValueError(f"observe_codes({name!r}): size is {size}, window {window}; they must be at least 1")
     how = f"codes|{size}|{window or 0}"
@@ -254,6 +261,10 @@ def _family_reading(name: str, q: Distribution, sigma: Any, prior: Any, mask: An
     return Reading(read.reader, read.taken, unknown_prior=unknown, layout=layout)
 
 
+UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+"""Whole numbers that torch compares with none."""
+
+
 def _given(name: str, how: str, values: tuple[Tensor | None, ...]) -> Reading:
     """What `observe_codes` or `observe_samples` was handed."""
     try:
@@ -264,6 +275,8 @@ def _given(name: str, how: str, values: tuple[Tensor | None, ...]) -> Reading:
             if first.is_floating_point() or first.dtype == torch.bool:
                 raise ValueError(f"indices are {first.dtype}, not whole numbers")
             size, window = map(int, how.split("|")[1:])
+            if first.dtype in UNSIGNED:
+                first = first.long()
             counted = None if mask is None else (mask != 0).expand(first.shape)
             return Reading(CodeReader(size, window or None), (first, counted))
         if first.dim() < 3 or not first.is_floating_point():
