@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from vdn.network import draws_of, rows_of
-from vdn.scan import BLOCK, Path, before, gated_scan, scan
+from vdn.scan import Path, at_once, before, gated_scan, scan
 
 PHI_LOW, PHI_HIGH = 0.01, 0.999  # limits of phi, learned ones too
 HALF_LIVES = (0.5, 70.0)  # positions: ends of the row that phi is spread over
@@ -232,9 +232,10 @@ def belief_end(path: Path, s: Tensor, mean: Tensor, variance: Tensor) -> tuple[T
         (B S, N K) each.
     """
     belief, one = torch.stack([mean, variance]), path.gate.new_full((), 1.0)
-    buffers = path.gate.new_zeros(2, 2, BLOCK, *mean.shape)  # a twin adds no variance
-    for first in range(0, len(path.gate), BLOCK):
-        at = slice(first, first + BLOCK)
+    block = at_once(len(path.gate), 2 * mean.numel())
+    buffers = path.gate.new_zeros(2, 2, block, *mean.shape)  # a twin adds no variance
+    for first in range(0, len(path.gate), block):
+        at = slice(first, first + block)
         gate = path.gate[at]
         keep, added = buffers[:, :, : len(gate)]
         torch.sub(one, gate, out=keep[0])
@@ -399,7 +400,7 @@ class SequenceNeurons(nn.Module):
                 f"inputs {tuple(u.shape)} do not fit noise (S, B, T, N, K) = {tuple(noise.shape)}"
             )
         if not isinstance(z0, LayerState):
-            z0 = rows_of(z0) if z0.shape[:2] == noise.shape[:2] else z0
+            z0 = rows_of(z0) if z0.dim() == 4 and z0.shape[:2] == noise.shape[:2] else z0
             z0 = LayerState(z0, torch.zeros_like(z0), torch.ones_like(z0))
         if z0.z.shape != (batch * draws, self.neurons, self.latent_dim):
             raise ValueError(
