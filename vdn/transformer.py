@@ -262,8 +262,17 @@ class SequenceTransformer(nn.Module):
         -------
         SequenceOutput
             KL of its posteriors in nats.
+
+        Raises
+        ------
+        ValueError
+            For more positions than the window has.
         """
         batch, positions = x.shape[:2]
+        if positions > self.window:
+            raise ValueError(
+                f"a transformer of window {self.window} cannot read {positions} positions at once"
+            )
         noise = self.draw_noise(batch, positions, n_samples) if noise is None else noise
         h = (self.embedding(x) + self.position[:positions]).repeat_interleave(n_samples, 0)
         posteriors: list[TokenPosterior] = []

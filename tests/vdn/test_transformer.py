@@ -69,3 +69,8 @@ def test_generation_beyond_the_window_is_that_of_its_seed():
 def test_neurons_that_do_not_divide_are_named():
     with pytest.raises(ValueError, match="multiple of 8"):
         network(neurons=12)
+
+
+def test_more_positions_than_the_window_are_refused():
+    with pytest.raises(ValueError, match=f"window {T} cannot read {T + 1} positions"):
+        network()(torch.zeros(1, T + 1, dtype=torch.long))
