@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vdn.network import draws_of
+from vdn.network import draws_of, rows_of
 from vdn.scan import Path, at_once, before, gated_scan, scan
 
 PHI_LOW, PHI_HIGH = 0.01, 0.999  # limits of phi, learned ones too
@@ -374,8 +374,8 @@ class SequenceNeurons(nn.Module):
         u
             (B S, T, F) inputs, row = b S + s; or (B, T, F) where all draws have one.
         z0
-            (B S, N, K) draws before the first position, or the whole state (a tensor begins with the belief
-            Normal(0, 1)).
+            Draws before the first position, (B S, N, K) or (S, B, N, K), or the whole state (a tensor begins
+            with the belief Normal(0, 1)).
         noise
             (S, B, T, N, K) standard normal.
 
@@ -395,7 +395,13 @@ class SequenceNeurons(nn.Module):
                 f"inputs {tuple(u.shape)} do not fit noise (S, B, T, N, K) = {tuple(noise.shape)}"
             )
         if not isinstance(z0, LayerState):
+            z0 = rows_of(z0) if z0.dim() == 4 and z0.shape[:2] == noise.shape[:2] else z0
             z0 = LayerState(z0, torch.zeros_like(z0), torch.ones_like(z0))
+        if z0.z.shape != (batch * draws, self.neurons, self.latent_dim):
+            raise ValueError(
+                f"z0 {tuple(z0.z.shape)} does not fit noise (S, B, T, N, K) = {tuple(noise.shape)}: it is "
+                f"(B S, N, K) = {(batch * draws, self.neurons, self.latent_dim)}, or (S, B, N, K)"
+            )
         # under autocast only the products are short
         raw = self.maps(u.transpose(0, 1)).to(self.maps.weight.dtype)
         if u.shape[0] != batch * draws:

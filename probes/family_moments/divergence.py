@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import kl_divergence
+from torch.distributions import TransformedDistribution, kl_divergence
 from torch.distributions.kl import _KL_REGISTRY
 
 from probes.family_moments.drawing import draws
 from probes.family_moments.reading import unwrapped
+from probes.family_moments.widening import widened
 
 
 def posterior_kl(posterior: Any, prior: Any) -> tuple[Tensor, bool]:
@@ -35,12 +36,12 @@ def posterior_kl(posterior: Any, prior: Any) -> tuple[Tensor, bool]:
     """
     q, shape = unwrapped(posterior)
     p, _ = unwrapped(prior)
+    q, p = widened(q), widened(p)
     with torch.no_grad():
         try:
             if not _closed_form_holds(q, p):
                 raise NotImplementedError
-            q, p = q.expand(shape), p.expand(shape)  # some closed forms do not broadcast
-            return kl_divergence(q, p), False
+            return kl_divergence(_expanded(q, shape), _expanded(p, shape)), False
         except NotImplementedError:
             pass
         if q.event_shape or p.event_shape:
@@ -48,15 +49,41 @@ def posterior_kl(posterior: Any, prior: Any) -> tuple[Tensor, bool]:
                 f"KL of a {type(q).__name__} from a {type(p).__name__} is one number for all neurons: hand"
                 " draws and both log densities to probes.observe_samples"
             )
-        with draws(q):
-            z = q.sample()
-        return q.log_prob(z) - p.log_prob(z), True
+        try:
+            with draws(q):
+                z = q.sample()
+            return q.log_prob(z) - p.log_prob(z), True
+        except NotImplementedError as error:
+            raise ValueError(
+                f"of a {type(q).__name__} and a {type(p).__name__} neither a closed KL is known nor"
+                ' both log densities (`log_prob`): prior="unknown" leaves KL out'
+            ) from error
+
+
+def _expanded(distribution: Any, shape: torch.Size) -> Any:
+    """At the shape that all components have, since some closed forms do not broadcast; of a class without
+    `expand` as it is.
+    """
+    if distribution.batch_shape == shape:
+        return distribution
+    try:
+        return distribution.expand(shape)
+    except NotImplementedError:
+        return distribution
 
 
 def _closed_form_holds(*distributions: Any) -> bool:
-    """Whether torch's closed form is of these: it takes a subclass with another density for its parent."""
-    if tuple(map(type, distributions)) in _KL_REGISTRY:
+    """Whether torch's closed form is of these: it takes a subclass with another density for its parent, and a
+    map that is none to one for one that leaves the KL as it is.
+    """
+    kinds = tuple(map(type, distributions))
+    if kinds in _KL_REGISTRY and kinds != (TransformedDistribution, TransformedDistribution):
         return True
+    if any(
+        isinstance(one, TransformedDistribution) and not all(step.bijective for step in one.transforms)
+        for one in distributions
+    ):
+        return False
     for one in distributions:
         parent = next(kind for kind in type(one).__mro__ if kind.__module__.startswith("torch."))
         if type(one).log_prob is not parent.log_prob:  # type: ignore[attr-defined]

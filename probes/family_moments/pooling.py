@@ -152,6 +152,7 @@ class FamilyMoments:
                 for name, value in parameters.items()
                 if name != "logits" or vector  # of two classes p ln p is cheaper, and loses nothing
             }
+            own = _of_members(self.family, own)
             given = None if prior is None else {n: _number(v, kind, first) for n, v in prior.items()}
             means = None
             if self.family == "categorical" and mask is None and kl is None:
@@ -370,6 +371,23 @@ def _first(family: str, parameters: Parameters) -> Tensor:
         return parameters[names[0]]
     shape = torch.broadcast_shapes(*(parameters[name].shape for name in names))
     return parameters[names[0]].expand(shape)
+
+
+_LEAST = {"poisson": "rate", "von_mises": "concentration"}
+"""Parameters of which negative numbers would go through the formulas unnoticed."""
+
+
+def _of_members(family: str, own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Parameters, NaN where no member has them, as a distribution that was not validated may."""
+    name = _LEAST.get(family, "probability")
+    if name not in own or "logits" in own:
+        return own
+    value, most = own[name], math.inf if family in _LEAST else 1
+    if value.device.type == "cpu" and value.numel():  # a look is cheaper than a copy
+        low, high = value.aminmax()
+        if low >= 0 and high <= most:
+            return own
+    return own | {name: torch.where((value >= 0) & (value <= most), value, math.nan)}
 
 
 def _number(value: Any, kind: ExponentialFamily | None, like: Tensor | None = None) -> Tensor:

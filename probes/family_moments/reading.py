@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.distributions as td
@@ -14,6 +15,7 @@ from torch.distributions import transforms as tt
 
 from probes.families import FAMILIES
 from probes.family_moments.drawing import draws
+from probes.family_moments.widening import widened
 
 Parameters = dict[str, Tensor]
 
@@ -93,14 +95,15 @@ def read_distribution(distribution: Any) -> FamilyReading:
     """
     if not isinstance(distribution, td.Distribution):
         raise ValueError(f"a {type(distribution).__name__} is no torch distribution")
-    base, shape = unwrapped(distribution)
+    given, shape = unwrapped(distribution)
+    base = widened(given)
     for kinds, read in _READERS:
         if _is(base, kinds):
             found: FamilyReading = read(base)
-            return _expanded(found, shape)
+            return _expanded(found if base is given else _normalised(found), shape)
     if isinstance(base, td.TransformedDistribution) and (through := _gaussian_through(base)) is not None:
         return through
-    return _expanded(_generic(base), shape)
+    return _expanded(generic(base), shape)
 
 
 def default_prior(family: str, parameters: Mapping[str, Tensor]) -> Parameters | None:
@@ -142,17 +145,17 @@ def prior_parameters(family: str, prior: Any) -> Parameters | None:
         None where the prior is of another family: `posterior_kl` then gives the KL, and there is no mismatch.
     """
     base, shape = unwrapped(prior)
-    if isinstance(base, td.Uniform) and family == "beta":
+    if _is(base, (td.Uniform,)) and family == "beta":
         low, high = base.low.expand(shape), base.high.expand(shape)
         one = torch.ones_like(low)
         same = bool(((low == 0) & (high == 1)).all())
         return {"concentration1": one, "concentration0": one} if same else None
-    if isinstance(base, td.Uniform) and family == "von_mises":
+    if _is(base, (td.Uniform,)) and family == "von_mises":
         width = base.high.expand(shape) - base.low.expand(shape)
         zero = torch.zeros_like(width)
         circle = bool(((width - 2 * torch.pi).abs() < 1e-4).all())
         return {"loc": zero, "concentration": zero} if circle else None
-    if isinstance(base, td.Exponential) and family == "gamma":
+    if _is(base, (td.Exponential,)) and family == "gamma":
         rate = base.rate.expand(shape)
         return {"concentration": torch.ones_like(rate), "rate": rate}
     try:
@@ -160,6 +163,17 @@ def prior_parameters(family: str, prior: Any) -> Parameters | None:
     except ValueError:
         return None
     return reading.parameters if reading.family == family else None
+
+
+def is_one_variable(base: Any) -> bool:
+    """Whether a distribution over vectors is of one variable: a class, or a composition.
+
+    Parameters
+    ----------
+    base
+        A distribution that nothing stands around.
+    """
+    return _is(base, (td.OneHotCategorical, td.RelaxedOneHotCategorical, td.Dirichlet))
 
 
 def _is(base: Any, kinds: tuple[type, ...]) -> bool:
@@ -193,16 +207,38 @@ def _read_full(base: Any) -> FamilyReading:
 def _read_categorical(base: Any) -> FamilyReading:
     found = {"probability": base.probs}
     made = getattr(base, "_categorical", base)
-    if "logits" in vars(made):
+    if "logits" in vars(made) and _is_librarys(base, "probs"):
         found["logits"] = made.logits
     return FamilyReading("categorical", found, classes=int(base.probs.shape[-1]))
 
 
 def _read_bernoulli(base: Any) -> FamilyReading:
     found = {"probability": base.probs}
-    if "logits" in vars(base):
+    if "logits" in vars(base) and _is_librarys(base, "probs"):
         found["logits"] = base.logits
     return FamilyReading("bernoulli", found, classes=2)
+
+
+def _is_librarys(base: Any, name: str) -> bool:
+    """Whether a class has a number from torch or Pyro, not one of its own."""
+    owner = next(kind for kind in type(base).__mro__ if name in vars(kind))
+    return owner.__module__.startswith(LIBRARIES)
+
+
+LIBRARIES = ("torch.distributions.", "pyro.distributions.")
+
+
+def _normalised(reading: FamilyReading) -> FamilyReading:
+    """Classes whose probabilities were rounded to half precision, so that they add up to 1."""
+    if reading.family != "categorical":
+        return reading
+    found = dict(reading.parameters)
+    if "logits" in found:
+        found["logits"] = found["logits"].log_softmax(-1)
+        found["probability"] = found["logits"].exp()
+    else:
+        found["probability"] = found["probability"] / found["probability"].sum(-1, keepdim=True)
+    return FamilyReading(reading.family, found, reading.classes, reading.map)
 
 
 def _read_relaxed(base: Any) -> FamilyReading:
@@ -254,7 +290,7 @@ def _gaussian_through(base: td.TransformedDistribution) -> FamilyReading | None:
     None for other distributions.
     """
     inner, shape = unwrapped(base.base_dist)
-    if not _is(inner, (td.Normal,)):
+    if not _is(inner, (td.Normal,)) or not _has_density_of_its_maps(base):
         return None
     mu, sigma = inner.loc.expand(shape), inner.scale.expand(shape)
     names: list[str] = []
@@ -275,6 +311,29 @@ def _gaussian_through(base: td.TransformedDistribution) -> FamilyReading | None:
     )
 
 
+_HAS_ITS_MAPS: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+
+
+def _has_density_of_its_maps(base: td.TransformedDistribution) -> bool:
+    """Whether a class's own density, where it has one, is that of the maps: many are written anew for the
+    sake of rounding, some are of another distribution. Looked at once a class, at one draw a component: half
+    of them tell, since densities at the edge of a support are clamped.
+    """
+    kind = type(base)
+    if _is_librarys(base, "log_prob"):
+        return True
+    if kind not in _HAS_ITS_MAPS:
+        _HAS_ITS_MAPS[kind] = False
+        with torch.no_grad(), contextlib.suppress(Exception), draws(base):
+            z = td.TransformedDistribution.sample(base)
+            maps, own = td.TransformedDistribution.log_prob(base, z), base.log_prob(z)
+            while maps.dim() > own.dim():
+                maps = maps.sum(-1)
+            near = (own - maps).abs() <= 1e-3 * (1 + maps.abs())
+            _HAS_ITS_MAPS[kind] = bool(near.float().mean() >= 0.5)
+    return _HAS_ITS_MAPS[kind]
+
+
 def _steps(transforms: Any) -> list[Any]:
     found = []
     for step in transforms:
@@ -284,16 +343,38 @@ def _steps(transforms: Any) -> list[Any]:
     return found
 
 
-def _generic(base: Any) -> FamilyReading:
-    """Anything whose components have densities of their own: a draw, and moments where it knows them."""
+def generic(base: Any) -> FamilyReading:
+    """Anything whose components have densities of their own: a draw, and moments where it knows them.
+
+    Parameters
+    ----------
+    base
+        A distribution that nothing stands around.
+
+    Returns
+    -------
+    FamilyReading
+        sample and, where known, mean, variance and entropy, each of its batch shape.
+
+    Raises
+    ------
+    ValueError
+        For one over vectors, or that cannot be drawn from.
+    """
     if base.event_shape:
         raise ValueError(
             f"a {type(base).__name__} has one density for {tuple(base.event_shape)} values together, no"
             " numbers of single neurons: hand draws of it to probes.observe_samples"
         )
     with torch.no_grad():
-        with draws(base):
-            found = {"sample": base.sample()}
+        try:
+            with draws(base):
+                found = {"sample": base.sample()}
+        except NotImplementedError as error:
+            raise ValueError(
+                f"a {type(base).__name__} has no `sample`: give it one, or hand draws of it to"
+                " probes.observe_samples"
+            ) from error
         if found["sample"].shape != base.batch_shape:
             raise ValueError(
                 f"a {type(base).__name__} draws {tuple(found['sample'].shape)} values, though its shape is"

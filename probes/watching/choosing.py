@@ -135,7 +135,11 @@ def _without_components(candidates: Candidates, chosen: list[Candidate]) -> list
     unnamed = [
         one for one in chosen if one.source.origin == "parameters" and not _says_weights(candidates, one)
     ]
-    sizes = {one.tensors[0].shape[-1] for one in chosen if one.source.of == "activations" and one.tensors}
+    sizes = {
+        one.tensors[0].shape[-1]
+        for one in chosen
+        if one.source.of == "activations" and one.tensors and one.tensors[0].dim()
+    }
     left = []
     for one in unnamed:
         one.source = one.source.doubted("that they are weights, which no name says")

@@ -108,6 +108,8 @@ class FamilyPool:
     def add_observed(self, observed: AnyObserved) -> None:
         assert isinstance(observed, FamilyObserved)  # so its reader makes
         _check(self.size, observed)
+        if 1 in (observed.rows, self._first.rows):  # of one row no shape tells whether its prior is its own
+            observed = observed._replace(by_row=self._first.by_row)
         if observed.of != self._of:
             raise ValueError(f"it was a {_said(self._first)}, a batch is a {_said(observed)}")
         if self._moments is None:

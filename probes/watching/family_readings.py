@@ -26,6 +26,7 @@ from probes.family_moments import (
     read_distribution,
 )
 from probes.family_moments.drawing import draws
+from probes.family_moments.reading import generic, is_one_variable
 from probes.watching.gaussians import is_full_gaussian, unwrapped
 from probes.watching.hooks import drawing
 from probes.watching.layouts import Layout, Observed, mask_rows, positions_of
@@ -168,9 +169,7 @@ class FamilyReader:
         prior, by_row = None, False
         if self.prior is not None:
             parts = dict(zip(self.prior, given, strict=True))
-            by_row = any(
-                value is not None and _varies(value, self.trailing, lead) for value in parts.values()
-            )
+            by_row = any(value is not None and self._varies(value, lead) for value in parts.values())
             prior = {
                 name: self._rows(value.expand(first.shape), lead) if by_row else self._one_row(value, lead)
                 for name, value in parts.items()
@@ -229,12 +228,11 @@ class FamilyReader:
             value, axes = value[0], axes - 1
         return value.reshape(1, -1, *behind)
 
-
-def _varies(value: Tensor, trailing: int, lead: torch.Size) -> bool:
-    """Whether a prior varies over the axes that are rows, as far as shapes and strides tell."""
-    axes = value.dim() - trailing
-    rows = range(axes if len(lead) == 1 and axes == 1 and lead == value.shape[:1] and trailing else axes - 1)
-    return any(value.shape[axis] > 1 and value.stride(axis) != 0 for axis in rows)
+    def _varies(self, value: Tensor, lead: torch.Size) -> bool:
+        """Whether a prior varies over the axes that are rows, as far as shapes and strides tell."""
+        axes = value.dim() - self.trailing
+        rows = range(axes if self.single and axes == len(lead) else axes - 1)
+        return any(value.shape[axis] > 1 and value.stride(axis) != 0 for axis in rows)
 
 
 # ---- distributions
@@ -274,6 +272,8 @@ def read_posterior(
         return _read_joint(q, prior, mask, layout)
     try:
         found = _as_generic(base) if _is_normal(base) else read_distribution(q)
+        if found.family == "gaussian":  # of a class that has a density of its own
+            found = generic(base)
     except (ValueError, NotImplementedError) as error:
         raise NotReadable(str(error)) from error
     if found.family == "generic" and isinstance(prior, Distribution) and unwrapped(prior).event_shape:
@@ -333,7 +333,7 @@ def is_joint(found: Any) -> bool:
     """Whether something is a distribution over vectors of neurons that share one density."""
     base = unwrapped(found)
     several = isinstance(base, Distribution) and bool(base.event_shape)
-    return several and type(base).__name__ not in WHOLE and not is_full_gaussian(base)
+    return several and not is_one_variable(base) and not is_full_gaussian(base)
 
 
 def _is_normal(base: Distribution) -> bool:
@@ -348,10 +348,6 @@ def _as_generic(base: Any) -> FamilyReading:
             "generic",
             {"sample": z, "mean": base.mean, "variance": base.variance, "entropy": base.entropy()},
         )
-
-
-WHOLE = ("OneHotCategorical", "OneHotCategoricalStraightThrough", "RelaxedOneHotCategorical", "Dirichlet")
-"""Distributions of torch over a vector that is one variable; that of others is a vector of neurons."""
 
 
 @dataclass(frozen=True)
@@ -400,13 +396,31 @@ def _read_joint(q: Distribution, prior: Any, mask: Tensor | None, layout: Layout
             f"the {type(q).__name__} is recorded by draws, which have no layout 'sequences': leave it"
             " out, and positions count as independent inputs"
         )
+    base = unwrapped(q)
+    if len(base.event_shape) != 1:
+        raise NotReadable(
+            f"a {type(base).__name__} is of values {tuple(base.event_shape)} together, no vector of neurons:"
+            " hand draws of it, (S, B, N), to probes.observe_samples"
+        )
     with torch.no_grad(), draws(q), drawing():
-        z = q.sample((SAMPLES_OF_A_FLOW,))
+        try:
+            z = q.sample((SAMPLES_OF_A_FLOW,))
+        except NotImplementedError as error:
+            raise NotReadable(
+                f"a {type(base).__name__} has no `sample`: give it one, or hand draws of it to"
+                " probes.observe_samples"
+            ) from error
         if z.dim() not in (2, 3):
             raise NotReadable(f"draws of the {type(q).__name__} are {tuple(z.shape[1:])}, not (B, N)")
         log_q = log_prior = None
         if isinstance(prior, Distribution):
-            log_q, log_prior = (_of_all(one.log_prob(z), z) for one in (q, prior))
+            try:
+                log_q, log_prior = (_of_all(one.log_prob(z), z) for one in (q, prior))
+            except NotImplementedError as error:
+                raise NotReadable(
+                    f"the {type(q).__name__} or its prior, a {type(prior).__name__}, has no log density"
+                    ' (`log_prob`) of draws: prior="unknown" leaves KL out'
+                ) from error
     shared = z.dim() == 2
     if shared:
         z = z[:, None]

@@ -27,7 +27,7 @@ from probes.watching.family_readings import (
     read_full,
     read_posterior,
 )
-from probes.watching.gaussians import is_full_gaussian, is_gaussian, map_of, unwrapped
+from probes.watching.gaussians import is_full_gaussian, is_gaussian, map_of, unmasked, unwrapped
 from probes.watching.layouts import LAYOUTS, Layout
 from probes.watching.made import Logits, tensors_of
 from probes.watching.naming import describe
@@ -270,7 +270,8 @@ def distribution_at(value: Any, slot: Slot, split: int | None = None) -> Distrib
 
 
 def read_any(q: Distribution, prior: Any, layout: Layout | None, mask: Tensor | None) -> Read:
-    """`read_posterior`, of a Gaussian with correlated components too."""
+    """`read_posterior`, of a Gaussian with correlated components too, and of one with a mask of its own."""
+    q, mask = unmasked(q, mask)
     if is_full_gaussian(q):
         return Read(*read_full(q, prior, mask, layout), None)
     return read_posterior(q, prior, layout=layout, mask=mask)

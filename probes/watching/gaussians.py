@@ -27,6 +27,44 @@ def unwrapped(distribution: Any) -> Any:
     return distribution
 
 
+def unmasked(distribution: Any, mask: Tensor | None = None) -> tuple[Any, Tensor | None]:
+    """What a distribution with a mask of its own, such as Pyro's `.mask`, stands around, and the rows that
+    count; anything else as it is.
+
+    mask: of rows, as it was handed over; it goes before the distribution's own.
+
+    Raises NotReadable for a mask that leaves single neurons out.
+    """
+    inner, own = _apart(distribution)
+    if own is None or mask is not None:
+        return inner, mask
+    lead = len(inner.batch_shape) + len(inner.event_shape)
+    if own.dim() == lead > 1:
+        if bool((own != own[..., :1]).any()):
+            raise NotReadable(
+                f"the mask of a {type(unwrapped(inner)).__name__} leaves single neurons out, not rows: hand"
+                " over what it stands around, and mask= of rows"
+            )
+        own = own[..., 0]
+    return inner, own
+
+
+def _apart(distribution: Any) -> tuple[Any, Tensor | None]:
+    if isinstance(distribution, Independent):
+        inner, mask = _apart(distribution.base_dist)
+        if inner is distribution.base_dist:
+            return distribution, None
+        return Independent(inner, distribution.reinterpreted_batch_ndims, validate_args=False), mask
+    if type(distribution).__name__ != "MaskedDistribution":
+        return distribution, None
+    inner, mask = _apart(distribution.base_dist)
+    own = torch.as_tensor(distribution._mask)
+    if not own.dim() and bool(own):
+        return inner, mask
+    own = own.expand(torch.broadcast_shapes(own.shape, distribution.batch_shape[: max(1, own.dim())]))
+    return inner, own if mask is None else mask & own
+
+
 def is_gaussian(distribution: Any) -> bool:
     """Whether a distribution is a Gaussian with independent components, itself or behind a fixed map of each,
     or one with correlated components; and no subclass that is another distribution.

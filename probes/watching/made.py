@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
+from probes.family_moments.widening import HALF
 from probes.watching.evidence import NOTE, CandidateKey, near
 from probes.watching.gaussians import is_gaussian, map_of, unwrapped
 
@@ -37,7 +38,8 @@ class Logits(Categorical):
 
     def __init__(self, logits: Tensor) -> None:
         self.drawn = logits
-        self.logits = logits.detach().log_softmax(-1)
+        numbers = logits.detach()
+        self.logits = (numbers.float() if numbers.dtype in HALF else numbers).log_softmax(-1)
         self.probs = self.logits.exp()
         self._num_events = logits.shape[-1]
         Distribution.__init__(self, logits.shape[:-1], validate_args=False)

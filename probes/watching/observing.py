@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from operator import index
 from typing import Any, Literal, NoReturn
 
 import torch
@@ -19,7 +20,7 @@ from torch.distributions import Distribution
 from probes.watching.callers import Receiver, concerned
 from probes.watching.family_readings import CodeReader, SampleReader
 from probes.watching.family_sources import is_other_family, read_any, stated_layout
-from probes.watching.gaussians import gaussian, map_of, prior_tensors
+from probes.watching.gaussians import gaussian, map_of, prior_tensors, unmasked
 from probes.watching.hooks import TRANSFORMED, without_gradients
 from probes.watching.layouts import (
     DIMENSIONS,
@@ -63,9 +64,12 @@ def observe(
     mu
         (N,), the same for all inputs; (B, N); (B, N, K) for K latent dimensions a neuron; or (B, C, ``*S``):
         a channel is a neuron, its positions are dimensions (KL summed over them). Or the posterior itself,
-        any distribution of torch's kind: its last batch or event axis are the neurons, those before it rows,
-        of more than three axes the second are the neurons; of a full covariance the marginals and the joint
-        KL are recorded, of components that share one density draws.
+        any distribution of torch's kind. A Gaussian is read as its mean would be. Of others the last batch or
+        event axis are the neurons, those before it rows, of more than three axes the second are the neurons;
+        a single batch axis is that of the inputs, with one variable each, a single event axis (`Independent`)
+        holds variables that are the same for all inputs. Of a full covariance the marginals and the joint KL
+        are recorded, of components that share one density draws; a mask of the distribution's own, such as
+        Pyro's, leaves rows out.
     sigma
         Broadcastable to mu, positive; None where mu is a distribution.
     prior
@@ -106,6 +110,14 @@ def observe(
     check_layout_name(layout)
     name = name if tag is None else f"{name}/{tag}"
     how = f"{layout or ''}|{prior if isinstance(prior, str) else ''}"
+    if isinstance(mu, Distribution):
+        given = mu
+        try:
+            mu, mask = unmasked(given, mask)
+        except ValueError as error:
+            refuse = partial(_refuse_distribution, name, given, error)
+            _deliver(name, without_gradients(), Reading(refuse, ()))
+            return
     if isinstance(mu, Distribution) and is_other_family(mu, prior):
         if torch.compiler.is_compiling():
             _hand_over(_count, IN_COMPILED, name, "samples", torch.zeros(1), None, None, None)
@@ -162,6 +174,12 @@ def observe_codes(
     -----
     Steps that are not recorded (`every`) count too. Works inside `torch.compile`.
     """
+    try:
+        size, window = index(size), None if window is None else index(window)
+    except TypeError as error:
+        raise ValueError(
+            f"observe_codes({name!r}): size is {size!r}, window {window!r}; they must be whole numbers"
+        ) from error
     if size < 1 or (window is not None and window < 1):
         raise ValueError(f"observe_codes({name!r}): size is {size}, window {window}; they must be at least 1")
     how = f"codes|{size}|{window or 0}"
@@ -243,6 +261,10 @@ def _family_reading(name: str, q: Distribution, sigma: Any, prior: Any, mask: An
     return Reading(read.reader, read.taken, unknown_prior=unknown, layout=layout)
 
 
+UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+"""Whole numbers that torch compares with none."""
+
+
 def _given(name: str, how: str, values: tuple[Tensor | None, ...]) -> Reading:
     """What `observe_codes` or `observe_samples` was handed."""
     try:
@@ -253,6 +275,8 @@ def _given(name: str, how: str, values: tuple[Tensor | None, ...]) -> Reading:
             if first.is_floating_point() or first.dtype == torch.bool:
                 raise ValueError(f"indices are {first.dtype}, not whole numbers")
             size, window = map(int, how.split("|")[1:])
+            if first.dtype in UNSIGNED:
+                first = first.long()
             counted = None if mask is None else (mask != 0).expand(first.shape)
             return Reading(CodeReader(size, window or None), (first, counted))
         if first.dim() < 3 or not first.is_floating_point():

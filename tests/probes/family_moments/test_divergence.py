@@ -82,3 +82,30 @@ def test_a_kl_of_all_neurons_together_is_refused():
     q = td.Wishart(torch.tensor(4.0), torch.eye(3))
     with pytest.raises(ValueError, match="observe_samples"):
         posterior_kl(q, td.MultivariateNormal(torch.zeros(3), torch.eye(3)))
+
+
+def test_a_closed_form_of_a_class_that_cannot_be_expanded():
+    class Own(td.Distribution):
+        arg_constraints = {}
+
+        def __init__(self, loc):
+            self.loc = loc
+            super().__init__(loc.shape, validate_args=False)
+
+    td.register_kl(Own, Own)(lambda q, p: (q.loc - p.loc) ** 2)
+    kl, estimated = posterior_kl(Own(torch.full((8, 3), 2.0)), Own(torch.zeros(3)))
+    assert not estimated
+    assert (kl == 4).all()
+
+
+def test_a_map_that_is_not_one_to_one_has_no_closed_form():
+    """|z| tells less than z: torch gives the KL of what is before the map."""
+    q, p = (
+        td.TransformedDistribution(td.Normal(loc, torch.ones(8, 3)), td.AbsTransform())
+        for loc in (2 * torch.ones(8, 3), torch.zeros(8, 3))
+    )
+    with pytest.raises(ValueError, match="neither a closed KL .* nor both log densities"):
+        posterior_kl(q, p)
+    kl, estimated = posterior_kl(td.HalfNormal(torch.ones(8, 3)), td.HalfNormal(torch.ones(3)))
+    assert not estimated
+    assert (kl == 0).all()

@@ -421,3 +421,29 @@ def test_functions_of_torch_are_those_of_scipy_at_extreme_parameters(family):
             np.testing.assert_allclose(one.numpy(), other, rtol=1e-12, atol=1e-13)
         score = kind.score(TORCH, q, t).numpy()
         np.testing.assert_allclose(score, kind.score(NUMPY, own, t_numpy), rtol=1e-8, atol=2e-8)
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "wrong"),
+    [("poisson", "rate", -1.0), ("von_mises", "concentration", -1.0), ("bernoulli", "probability", 1.5)],
+)
+def test_numbers_that_no_member_has_are_none(family, name, wrong):
+    """Of distributions that were not validated; their formulas give numbers all the same."""
+    names = FAMILIES[family].parameters
+    parameters = {one: torch.full((8, 2), 0.4) for one in names}
+    parameters[name][3, 1] = wrong
+    prior = {one: torch.full((2,), 0.5) for one in names}
+    found = FamilyMoments(family).update(parameters, prior).result()
+    assert found["kl"].isnan().tolist() == [False, True]
+    assert found["non_finite"].tolist() == [0, 1]
+    masked = FamilyMoments(family).update(parameters, prior, mask=torch.arange(8) != 3).result()
+    assert masked["kl"].isfinite().all()
+
+
+def test_a_negative_probability_of_a_class_is_none():
+    probability = torch.full((8, 2, 4), 0.25)
+    probability[3, 1] = torch.tensor([-0.25, 0.75, 0.25, 0.25])
+    found = FamilyMoments("categorical").update(
+        {"probability": probability}, {"probability": torch.full((4,), 0.25)}
+    )
+    assert found.result()["kl"].isnan().tolist() == [False, True]

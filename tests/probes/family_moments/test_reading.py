@@ -131,3 +131,73 @@ def test_the_prior_that_is_assumed_is_uniform_over_classes():
     assert default_prior("categorical", {"probability": probability})["probability"].tolist() == [0.25] * 4
     assert default_prior("bernoulli", {"probability": ONE})["probability"] == 0.5
     assert default_prior("beta", {}) is None
+
+
+class Mixed(td.OneHotCategorical):
+    """Classes that are mixed with the uniform, as world models have them, by a property."""
+
+    @property
+    def probs(self):
+        return 0.9 * super().probs + 0.1 / 4
+
+
+def test_probabilities_that_a_class_makes_itself_are_not_those_of_its_logits():
+    logits = torch.randn(3, 2, 4)
+    read = read_distribution(td.Independent(Mixed(logits=logits), 1))
+    assert (read.family, read.classes) == ("categorical", 4)
+    torch.testing.assert_close(read.parameters["probability"], 0.9 * logits.softmax(-1) + 0.025)
+    assert "logits" not in read.parameters
+    assert "logits" in read_distribution(td.OneHotCategorical(logits=logits)).parameters
+
+
+class Squashed(td.TransformedDistribution):
+    """Its density is written anew: the same, but for rounding."""
+
+    def __init__(self):
+        super().__init__(td.Normal(ONE, ONE), tt.TanhTransform(), validate_args=False)
+
+    def log_prob(self, value):
+        before = value.clamp(-1 + 1e-6, 1 - 1e-6).atanh()
+        return self.base_dist.log_prob(before) - (1 - value.square() + 1e-6).log()
+
+
+class Summed(Squashed):
+    """Of all components together."""
+
+    def log_prob(self, value):
+        return super().log_prob(value).sum(-1)
+
+
+class Another(Squashed):
+    """Of another distribution than its maps make."""
+
+    def log_prob(self, value):
+        return super().log_prob(value) + 1
+
+
+def test_a_subclass_of_a_mapped_gaussian_is_one_as_long_as_its_density_is():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    for kind in (Squashed, Summed):
+        assert (read_distribution(kind()).family, read_distribution(kind()).map) == ("gaussian", "tanh")
+    assert read_distribution(Another()).family == "generic"
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_prior_with_a_density_of_its_own_is_not_its_parent():
+    class Own(td.Exponential):
+        def log_prob(self, value):
+            return super().log_prob(value) + 1
+
+    assert prior_parameters("gamma", Own(torch.ones(2))) is None
+
+
+def test_what_cannot_be_drawn_is_refused_by_name():
+    class Silent(td.Distribution):
+        arg_constraints = {}
+
+        def log_prob(self, value):
+            return -value.abs()
+
+    with pytest.raises(ValueError, match="a Silent has no `sample`"):
+        read_distribution(Silent(torch.Size((3, 2)), validate_args=False))

@@ -299,3 +299,147 @@ def test_the_mean_composition_of_a_dirichlet_is_stored(tmp_path):
     found = run.classes().sort_values(["neuron", "class"])["usage"].to_numpy().reshape(NEURONS, C)
     expected = (concentration / concentration.sum(-1, keepdim=True)).mean(0)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+KEPT = {td.Beta: ("concentration1", "concentration0"), td.Bernoulli: ("probs",)}
+
+
+@pytest.mark.parametrize("q", [td.Beta(POSITIVE[:, 0], POSITIVE[:, 1]), td.Bernoulli(logits=H[:, 0])])
+def test_one_variable_an_input_has_the_prior_of_its_input(tmp_path, q):
+    """The prior of the first input was taken for that of all."""
+    p = type(q)(**{name: getattr(q, name).flip(0) for name in KEPT[type(q)]})
+    run, _ = handed_over(tmp_path / "run", q, prior=p)
+    np.testing.assert_allclose(run.at(0)["kl"], [kl_divergence(q, p).mean()], rtol=1e-4)
+    assert "mismatch" not in run.statistics
+
+
+def test_a_prior_of_each_variable_of_all_inputs_is_one_prior(tmp_path):
+    logits = L[0]
+    q, p = (td.Independent(td.OneHotCategorical(logits=one), 1) for one in (logits, logits.flip(0)))
+    run, _ = handed_over(tmp_path / "run", q, prior=p)
+    exact = kl_divergence(td.Categorical(logits=logits), td.Categorical(logits=logits.flip(0)))
+    np.testing.assert_allclose(run.at(0)["kl"], exact, rtol=1e-4)
+    assert "mismatch" in run.statistics
+
+
+def test_a_single_number_is_one_variable(tmp_path):
+    q, p = td.Gamma(torch.tensor(2.0), torch.tensor(3.0)), td.Gamma(torch.tensor(1.0), torch.tensor(1.0))
+    run, _ = handed_over(tmp_path / "run", q, prior=p)
+    np.testing.assert_allclose(run.at(0)["kl"], [kl_divergence(q, p)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("order", [(BATCH, 1), (1, BATCH)])
+@pytest.mark.parametrize("kind", ["categorical", "gamma"])
+def test_a_last_batch_of_one_row_has_a_prior_of_its_own_too(tmp_path, kind, order):
+    """Its shape does not tell that; it was refused as another prior than that of the layer."""
+    if kind == "gamma":
+        q, p = td.Gamma(POSITIVE, POSITIVE.flip(1)), td.Gamma(POSITIVE.flip(0), POSITIVE)
+        pairs = [tuple(td.Gamma(one.concentration[:n], one.rate[:n]) for one in (q, p)) for n in order]
+    else:
+        pairs = [tuple(td.Categorical(logits=one[:n]) for one in (L, L.flip(0))) for n in order]
+    with watch(nn.Linear(1, 1), tmp_path / "run", hooks=False, strict=True) as recording:
+        for q, p in pairs:
+            observe("z", q, prior=p)
+        recording.step(0)
+        assert recording.lost == 0
+    exact = torch.cat([kl_divergence(q, p) for q, p in pairs]).mean(0)
+    frame = Run(tmp_path / "run").at(0)
+    np.testing.assert_allclose(frame["kl"], exact, rtol=1e-4)
+    assert "mismatch" not in frame or frame["mismatch"].isna().all()
+
+
+def test_a_one_hot_class_by_another_name_is_one_variable(tmp_path):
+    class OneHot(td.OneHotCategorical):
+        """As world models subclass it."""
+
+    run, _ = handed_over(tmp_path / "run", OneHot(logits=L[:, 0]))
+    assert (run.layers[0]["family"], run.layers[0]["neurons"], run.layers[0]["classes"]) == (
+        "categorical",
+        1,
+        C,
+    )
+
+
+@pytest.mark.parametrize(
+    "q", [td.Wishart(torch.tensor(5.0), torch.eye(3)), td.LKJCholesky(3, torch.tensor(1.0))]
+)
+def test_a_distribution_of_matrices_is_refused(tmp_path, q):
+    """The rows of one matrix were taken for inputs."""
+    with (
+        watch(nn.Linear(1, 1), tmp_path / "run", hooks=False),
+        pytest.raises(ValueError, match=r"values \(3, 3\) together, no vector of neurons"),
+    ):
+        observe("z", q)
+
+
+def test_a_density_that_is_not_known_is_said(tmp_path):
+    q, p = (td.TransformedDistribution(td.Normal(one, 1.0), td.SoftmaxTransform()) for one in (H, H.flip(0)))
+    with (
+        watch(nn.Linear(1, 1), tmp_path / "run", hooks=False),
+        pytest.raises(ValueError, match="no log density"),
+    ):
+        observe("z", q, prior=p)
+
+
+class MaskedDistribution(td.Distribution):
+    """As Pyro's: rows that its mask leaves out count nothing."""
+
+    arg_constraints = {}
+
+    def __init__(self, base_dist, mask):
+        self._mask, self.base_dist = mask, base_dist
+        super().__init__(base_dist.batch_shape, base_dist.event_shape, validate_args=False)
+
+
+ROWS_KEPT = torch.arange(BATCH) % 3 > 0
+MASKED = {
+    "normal": (td.Normal(H, POSITIVE), td.Normal(torch.zeros(NEURONS), 1.0)),
+    "gamma": (td.Gamma(POSITIVE, POSITIVE.flip(1)), td.Gamma(torch.ones(NEURONS), torch.ones(NEURONS))),
+}
+
+
+@pytest.mark.parametrize("place", ["inside", "around"])
+@pytest.mark.parametrize("kind", MASKED)
+def test_a_mask_of_a_distribution_is_one_of_rows(tmp_path, kind, place):
+    """Padding was pooled in silence; of a Gaussian the message was one of this package's own."""
+    q, p = MASKED[kind]
+    if place == "inside":
+        masked = td.Independent(MaskedDistribution(q, ROWS_KEPT[:, None]), 1)
+    else:
+        masked = MaskedDistribution(td.Independent(q, 1), ROWS_KEPT)
+    run, _ = handed_over(tmp_path / "run", masked, prior=p)
+    exact = kl_divergence(q, p.expand(q.batch_shape))[ROWS_KEPT].mean(0)
+    np.testing.assert_allclose(run.at(0)["kl"], exact, rtol=1e-4)
+    assert (run.at(0)["rows"] == ROWS_KEPT.sum().item()).all()
+    run, _ = handed_over(tmp_path / "all", MaskedDistribution(q, True), prior=p)
+    np.testing.assert_allclose(run.at(0)["kl"], kl_divergence(q, p.expand(q.batch_shape)).mean(0), rtol=1e-4)
+
+
+def test_a_mask_of_single_neurons_is_refused(tmp_path):
+    q = MaskedDistribution(MASKED["gamma"][0], H > 0)
+    with (
+        watch(nn.Linear(1, 1), tmp_path / "run", hooks=False),
+        pytest.raises(ValueError, match="the mask of a Gamma leaves single neurons out"),
+    ):
+        observe("z", q)
+
+
+def test_a_gaussian_with_a_mask_that_a_network_returns_is_read(tmp_path):
+    """Under what the network returns as its prior, and without the rows that are left out."""
+
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(3, 2 * NEURONS)
+
+        def forward(self, x):
+            mean, scale = self.head(x).chunk(2, -1)
+            return td.Independent(MaskedDistribution(td.Normal(mean, scale.exp()), ROWS_KEPT[:, None]), 1)
+
+    model, x = Masked(), torch.randn(BATCH, 3)
+    with watch(model, tmp_path / "run") as recording:
+        q = model(x).base_dist.base_dist
+        recording.step(0)
+        assert recording.lost == 0
+    frame = Run(tmp_path / "run").at(0)
+    np.testing.assert_allclose(frame["mean"], q.loc[ROWS_KEPT].detach().mean(0), rtol=1e-4, atol=1e-6)

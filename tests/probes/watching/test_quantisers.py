@@ -169,11 +169,20 @@ def test_codes_that_are_handed_over_have_a_window_a_mask_and_padding(tmp_path):
         (torch.zeros(3, dtype=torch.int64), 4, {"window": 0}, "must be at least 1"),
         (torch.zeros(3, dtype=torch.int64), 4, {"mask": torch.ones(2)}, "observe_codes"),
         (torch.full((3,), 4), 4, {}, "beyond a code book of 4"),
+        (torch.zeros(3, dtype=torch.int64), 8.0, {}, "size is 8.0, window None; they must be whole numbers"),
     ],
 )
 def test_codes_that_are_none_are_an_error_at_the_call(tmp_path, index, size, options, words):
     with watch(nn.Linear(1, 1), tmp_path / "run", hooks=False), pytest.raises(ValueError, match=words):
         observe_codes("book", index, size, **options)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.uint16, torch.int64])
+def test_picks_are_whole_numbers_of_any_kind(tmp_path, dtype):
+    with watch(nn.Linear(1, 1), tmp_path / "run", hooks=False, strict=True) as recording:
+        observe_codes("book", torch.tensor([0, 1, 1, 3], dtype=dtype), np.int64(4))
+        recording.step(0)
+    np.testing.assert_allclose(Run(tmp_path / "run").at(0)["usage"], [0.25, 0.5, 0, 0.25])
 
 
 def test_codes_beyond_the_book_later_are_counted(tmp_path):
