@@ -10,6 +10,8 @@ WORKERS ?= 2
 TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
+# pip compiles no package beforehand, which takes most of an installation's time; Python does when one is imported. 0 is how pip's "no" is said.
+export PIP_NO_COMPILE := 0
 
 .PHONY: help run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-fleet test-torch test-pyarrow test-lowest test-python test-wheel mutation docs bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-aggregate bench-fleet bench-families bench-set-points bench-sequence bench-ranks bench-sweeps bench-store bench-differences bench-gpu bench-alerts soak clean
 

@@ -215,7 +215,9 @@ def compare(seeds, kinds=("plain", "thermostat", "free bits"), steps=STEPS, spli
 
 
 def _mean(values):
-    """Mean and its standard error."""
+    """Mean and its standard error, where there are two values at least."""
+    if len(values) < 2:
+        return f"{values.mean():.3f}"
     return f"{values.mean():.3f} ± {values.std() / len(values) ** 0.5:.3f}"
 
 

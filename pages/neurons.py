@@ -30,7 +30,7 @@ context = frame.pick_run()
 frame.header(
     "Neurons",
     context,
-    "Find neurons, see them side by side: what they hold, what they pay, what they remember, and why.",
+    "Find neurons, see them side by side: what they tell of the input, pay for it (KL) and remember.",
     state.cursor(context),
 )
 step = frame.needs_distributions(context)

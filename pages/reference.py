@@ -21,9 +21,12 @@ search = st.text_input(
     width=420,
 )
 found, regimes, scores = reference.find(search)
-if not found and not regimes and not scores and not reference.families(search):
+words = reference.words(search)
+if not found and not regimes and not scores and not words and not reference.families(search):
     st.info("Nothing is called that. Clear the search to see all statistics, scores and regimes.")
-
+if words:
+    st.markdown("#### Words")
+    reference_entries.words(words)
 
 if regimes:
     with st.container(gap="xsmall"):

@@ -48,6 +48,6 @@ elif other:
     )
 if context.run.status == "crashed":
     st.caption(
-        "This run stopped without saying so. All that it had written is shown, up to step"
+        "This run ended by an error, or was killed. All that it had written is shown, up to step"
         f" {int(context.run.steps[-1]):,}."
     )

@@ -28,10 +28,7 @@ frame.header(
 )
 step = frame.needs_distributions(context)
 if not len(cache.sequence_steps(context)):
-    st.info(
-        "This run holds no probe sequence. `python -m vdn train --data text` stores one; in your own loop"
-        " `recording.sequence(tokens=..., inputs=...)` hands one over."
-    )
+    sequence_controls.none_here()
     st.stop()
 if data.passes_by(context):
     st.caption(

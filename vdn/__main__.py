@@ -43,6 +43,7 @@ try:
     with ending_at_once(), named("vdn", "train"):
         from vdn import experiment
         from vdn.experiment import positive
+        from vdn.trainer import DivergedError
 except MissingPackageError as error:  # torch is asked for as this is loaded, before any word is read
     print(error, file=sys.stderr)
     raise SystemExit(UNMET) from None
@@ -478,10 +479,12 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs a command; a wrong setting, run, data set or folder is one line on stderr and exit status 2."""
+    """Runs a command; a wrong setting, run, data set or folder, or a training that diverged, is one line on
+    stderr and exit status 2.
+    """
     with ending_at_once():
         known = parser()
-    return enter(known, _run, argv, ConfigError, DataError)
+    return enter(known, _run, argv, ConfigError, DataError, DivergedError)
 
 
 def _run(given: argparse.Namespace) -> int:

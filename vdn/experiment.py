@@ -52,6 +52,8 @@ from vdn.subject import NetworkSubject
 from vdn.trainer import load_checkpoint, load_network
 
 Tables = dict[str, pd.DataFrame]
+DEFAULTS = {"experiment": None, "weights": "best", "data": None, "changed_data": False, "windows": 1}
+"""What `Bench` takes where its arguments do not say."""
 
 
 def scores_of(task: Task, df: Tensor | None = None) -> dict[str, Score]:
@@ -102,10 +104,11 @@ class Examples:
 
 class Bench:
     """A run's checkpoint, ready for experiments: subject, task, scores and the settings that a result is
-    stored with.
+    stored with. `arguments` are those of the command line; of split and seed alone the rest is its default.
     """
 
     def __init__(self, run: Path, arguments: argparse.Namespace) -> None:
+        arguments = argparse.Namespace(**{**DEFAULTS, **vars(arguments)})
         state = load_checkpoint(run, arguments.weights)
         self.step, self.weights = int(state["step"]), str(state["weights"])
         self.config, self.task, network = load_network(
@@ -116,7 +119,7 @@ class Bench:
         self.subject: NetworkSubject | SequenceSubject
         self.scores: Mapping[str, Score]
         sequences = isinstance(self.task, SequenceTask)
-        if not EXPERIMENTS[arguments.experiment].fits(sequences):
+        if arguments.experiment is not None and not EXPERIMENTS[arguments.experiment].fits(sequences):
             others = [name for name, one in EXPERIMENTS.items() if one.fits(sequences)]
             kind = "sequences" if sequences else "windows or rows"
             raise ConfigError(f"{arguments.experiment} does not take {kind}; {', '.join(others)} do")
@@ -128,7 +131,7 @@ class Bench:
             self.subject, self.scores = NetworkSubject(network), scores_of(self.task, network.df)
         self.split: Split = arguments.split
         self.seed: int = arguments.seed
-        self.examples = Examples(self.task, self.split, getattr(arguments, "windows", 1))
+        self.examples = Examples(self.task, self.split, arguments.windows)
 
     def scored(self, draws: int) -> tuple[Subject, Tensor, Tensor, Mapping[str, Score], int, int]:
         """What experiments on scores begin with: subject, x, y, scores, draws, seed."""

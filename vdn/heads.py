@@ -74,6 +74,27 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
+    def masked_log_prob(self, parameters: Tensor, y: Tensor, mask: Tensor | None) -> Tensor:
+        """ln p(y), nats, and 0 where there is nothing to score, without a gradient.
+
+        Parameters
+        ----------
+        parameters, y
+            As for `log_prob`; where the mask is False y may hold anything: -1, NaN.
+        mask
+            (B, T) bool; all positions count without it.
+
+        Returns
+        -------
+        Tensor
+            (S, B, T).
+        """
+        if mask is None:
+            return self.log_prob(parameters, y)
+        scored = mask.bool()
+        kept = scored if y.dim() == 2 else scored[..., None]
+        return torch.where(scored, self.log_prob(parameters, torch.where(kept, y, 0)), 0.0)
+
     def sample(self, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One position from each distribution.
 

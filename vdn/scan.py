@@ -7,6 +7,7 @@ few and rows many. All is time first.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -15,8 +16,8 @@ from torch.autograd.function import once_differentiable
 
 LOG_WIDTH_LOW, LOG_WIDTH_HIGH = -5.0, 0.0  # of sigma in prior sds s; the upper end is the prior's own width
 SET_POINT = 2.0  # largest |c|, prior sds
-BLOCK = 8  # positions that are worked on at once
-TOUCHING = 1e-6  # beyond the upper limit, where a width still has a gradient
+AT_ONCE = 98_304  # numbers of a buffer that is worked on, few enough to stay in the cache
+TOUCHING = 2  # roundings of 1: a width that much over the upper limit is beyond it, and has no gradient
 
 
 def scan(a: Tensor, b: Tensor, start: Tensor) -> Tensor:
@@ -38,6 +39,25 @@ def scan(a: Tensor, b: Tensor, start: Tensor) -> Tensor:
     for a_t, b_t, z_t in zip(a.unbind(), b.unbind(), z.unbind(), strict=True):
         start = torch.addcmul(b_t, a_t, start, out=z_t)
     return z
+
+
+def at_once(positions: int, numbers: int) -> int:
+    """Positions of a sequence that are worked on at once, so that it falls into parts of nearly one length.
+
+    Parameters
+    ----------
+    positions
+        T.
+    numbers
+        Of each position.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    parts = min(math.ceil(positions * numbers / AT_ONCE), positions)
+    return max(math.ceil(positions / max(parts, 1)), 1)
 
 
 def before(path: Tensor, start: Tensor) -> Tensor:
@@ -69,8 +89,6 @@ class Path(NamedTuple):
         Nats, each draw's own past given; empty of a twin.
     gate, target, width
         g, c and sigma / s, without a gradient; the last empty of a twin.
-    raw
-        What the width is made of, without a gradient; empty of a twin.
     """
 
     z: Tensor
@@ -78,12 +96,11 @@ class Path(NamedTuple):
     gate: Tensor
     target: Tensor
     width: Tensor
-    raw: Tensor
 
     @property
     def log_width(self) -> Tensor:
-        """ln(sigma / s), within its limits."""
-        return self.raw.clamp(LOG_WIDTH_LOW, LOG_WIDTH_HIGH)
+        """ln(sigma / s)."""
+        return self.width.log()
 
 
 class _GatedScan(torch.autograd.Function):
@@ -105,9 +122,11 @@ class _GatedScan(torch.autograd.Function):
         s2 = (1 - phi) * (1 + phi)
         s, precision = s2.sqrt(), 1 / s2
         one, minus_half = raw.new_full((), 1.0), raw.new_full((), -0.5)
-        buffers = raw.new_empty(4, BLOCK, rows, size)
-        for first in range(0, positions, BLOCK):
-            at = slice(first, min(first + BLOCK, positions))
+        highest = LOG_WIDTH_HIGH + TOUCHING * torch.finfo(raw.dtype).eps
+        block = at_once(positions, rows * size)
+        buffers = raw.new_empty(4, block, rows, size)
+        for first in range(0, positions, block):
+            at = slice(first, min(first + block, positions))
             keep, pulled, log_width, scratch = buffers[:, : at.stop - first]
             torch.sigmoid(raw[at, :, :size], out=gate[at])
             torch.tanh(raw[at, :, size : 2 * size], out=target[at]).mul_(SET_POINT)
@@ -115,21 +134,22 @@ class _GatedScan(torch.autograd.Function):
             added = torch.mul(gate[at], target[at], out=pulled)
             if noise is not None:
                 width, kl = kept[2:, at]
-                torch.clamp(raw[at, :, 2 * size :], LOG_WIDTH_LOW, LOG_WIDTH_HIGH, out=log_width)
+                torch.clamp(raw[at, :, 2 * size :], LOG_WIDTH_LOW, highest, out=log_width)
                 torch.exp(log_width, out=width)
-                added = torch.mul(width, noise[at], out=scratch).mul_(s).add_(pulled)
+                torch.mul(noise[at], s, out=scratch)
+                added = torch.addcmul(pulled, width, scratch, out=scratch)
             every = states[first : at.stop + 1].unbind()
             for before_t, now_t, keep_t, added_t in zip(
                 every, every[1:], keep.unbind(), added.unbind(), strict=False
             ):
                 torch.addcmul(added_t, keep_t, before_t, out=now_t)
             if noise is not None:
-                deviation = keep.sub_(phi).mul_(states[at]).add_(pulled)
+                deviation = torch.addcmul(pulled, keep.sub_(phi), states[at], out=keep)
                 torch.mul(deviation, precision, out=scratch)
                 torch.addcmul(minus_half, deviation, scratch, value=0.5, out=kl)
                 kl.addcmul_(width, width, value=0.5).sub_(log_width)
         ctx.drawn = noise is not None
-        ctx.save_for_backward(raw, phi, kept, states, noise)
+        ctx.save_for_backward(phi, kept, states, noise)
         none = raw.new_empty(0)
         widths, kls = (none, none.clone()) if noise is None else (kept[2], kept[3])
         ctx.mark_non_differentiable(gate, target, widths)
@@ -139,17 +159,20 @@ class _GatedScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, Tensor, None]:
         of_z, of_kl = gradients[:2]
-        raw, phi, kept, states, noise = ctx.saved_tensors
-        positions, rows, size = raw.shape[0], raw.shape[1], phi.shape[0]
+        phi, kept, states, noise = ctx.saved_tensors
+        positions, rows, size = kept.shape[1:]
         s2 = (1 - phi) * (1 + phi)
         s, precision = s2.sqrt(), 1 / s2
-        one, minus_one = raw.new_full((), 1.0), raw.new_full((), -1.0)
-        of_raw = torch.empty_like(raw)
+        one, minus_one = kept.new_full((), 1.0), kept.new_full((), -1.0)
+        eps = torch.finfo(kept.dtype).eps
+        narrowest, widest = math.exp(LOG_WIDTH_LOW) * (1 + 4 * eps), 1 + (TOUCHING - 1) * eps
+        of_raw = kept.new_empty(positions, rows, (3 if ctx.drawn else 2) * size)
         of_phi = torch.zeros_like(phi) if ctx.drawn and ctx.needs_input_grad[1] else None
-        buffers = raw.new_empty(5, BLOCK, rows, size)
-        carried = raw.new_zeros(rows, size)  # dL/dz of the position before the block above
-        for first in reversed(range(0, positions, BLOCK)):
-            at = slice(first, min(first + BLOCK, positions))
+        block = at_once(positions, rows * size)
+        buffers = kept.new_empty(5, block, rows, size)
+        carried = kept.new_zeros(rows, size)  # dL/dz of the position before the block above
+        for first in reversed(range(0, positions, block)):
+            at = slice(first, min(first + block, positions))
             keep, flow, slope, pushed, fall = buffers[:, : at.stop - first]
             gate, target, past = kept[0, at], kept[1, at], states[at]
             torch.sub(one, gate, out=keep)
@@ -159,16 +182,16 @@ class _GatedScan(torch.autograd.Function):
             if ctx.drawn:
                 torch.sub(keep, phi, out=slope)
                 pulled = torch.mul(gate, target, out=pushed)
-                torch.mul(slope, past, out=fall).add_(pulled).mul_(precision)  # deviation / s^2
+                torch.addcmul(pulled, slope, past, out=fall).mul_(precision)  # deviation / s^2
                 scaled = fall.clone() if of_phi is not None else fall
                 fall.mul_(of_kl[at])  # dL/d(deviation)
-                slope.mul_(fall)  # what it adds to dL/dz_{t-1}
-                arriving = torch.add(arriving[:-1], slope[1:], out=flow[:-1])
+                arriving = torch.addcmul(arriving[:-1], slope[1:], fall[1:], out=flow[:-1])
             arrivings, flows, keeps = arriving.unbind(), flow.unbind(), keep.unbind()
             for t in range(len(flows) - 2, -1, -1):
                 torch.addcmul(arrivings[t], keeps[t + 1], flows[t + 1], out=flows[t])
-            carried = torch.addcmul(slope[0], keep[0], flow[0]) if ctx.drawn else keep[0] * flow[0]
+            carried = keep[0] * flow[0]
             if ctx.drawn:
+                carried.addcmul_(slope[0], fall[0])
                 width = kept[2, at]
                 torch.mul(width, noise[at], out=pushed).mul_(s).mul_(flow)
                 if of_phi is not None:
@@ -178,9 +201,9 @@ class _GatedScan(torch.autograd.Function):
                 # within its limits, the upper end included: there a prior's width starts
                 torch.ops.aten.hardtanh_backward.grad_input(
                     pushed,
-                    raw[at, :, 2 * size :],
-                    LOG_WIDTH_LOW,
-                    LOG_WIDTH_HIGH + TOUCHING,
+                    width,
+                    narrowest,
+                    widest,
                     grad_input=of_raw[at, :, 2 * size :],
                 )
                 flow += fall
@@ -218,4 +241,4 @@ def gated_scan(raw: Tensor, phi: Tensor, start: Tensor, noise: Tensor | None) ->
     d = (1 - g - phi) z_{t-1} + g c.
     """
     z, kl, gate, target, width = _GatedScan.apply(raw, phi, start, noise)
-    return Path(z, kl, gate, target, width, raw.detach()[..., 2 * phi.shape[0] :])
+    return Path(z, kl, gate, target, width)

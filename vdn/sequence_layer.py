@@ -22,8 +22,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vdn.network import draws_of
-from vdn.scan import BLOCK, Path, before, gated_scan, scan
+from vdn.network import draws_of, rows_of
+from vdn.scan import Path, at_once, before, gated_scan, scan
 
 PHI_LOW, PHI_HIGH = 0.01, 0.999  # limits of phi, learned ones too
 HALF_LIVES = (0.5, 70.0)  # positions: ends of the row that phi is spread over
@@ -232,9 +232,10 @@ def belief_end(path: Path, s: Tensor, mean: Tensor, variance: Tensor) -> tuple[T
         (B S, N K) each.
     """
     belief, one = torch.stack([mean, variance]), path.gate.new_full((), 1.0)
-    buffers = path.gate.new_zeros(2, 2, BLOCK, *mean.shape)  # a twin adds no variance
-    for first in range(0, len(path.gate), BLOCK):
-        at = slice(first, first + BLOCK)
+    block = at_once(len(path.gate), 2 * mean.numel())
+    buffers = path.gate.new_zeros(2, 2, block, *mean.shape)  # a twin adds no variance
+    for first in range(0, len(path.gate), block):
+        at = slice(first, first + block)
         gate = path.gate[at]
         keep, added = buffers[:, :, : len(gate)]
         torch.sub(one, gate, out=keep[0])
@@ -373,8 +374,8 @@ class SequenceNeurons(nn.Module):
         u
             (B S, T, F) inputs, row = b S + s; or (B, T, F) where all draws have one.
         z0
-            (B S, N, K) draws before the first position, or the whole state (a tensor begins with the belief
-            Normal(0, 1)).
+            Draws before the first position, (B S, N, K) or (S, B, N, K), or the whole state (a tensor begins
+            with the belief Normal(0, 1)).
         noise
             (S, B, T, N, K) standard normal.
 
@@ -394,7 +395,13 @@ class SequenceNeurons(nn.Module):
                 f"inputs {tuple(u.shape)} do not fit noise (S, B, T, N, K) = {tuple(noise.shape)}"
             )
         if not isinstance(z0, LayerState):
+            z0 = rows_of(z0) if z0.dim() == 4 and z0.shape[:2] == noise.shape[:2] else z0
             z0 = LayerState(z0, torch.zeros_like(z0), torch.ones_like(z0))
+        if z0.z.shape != (batch * draws, self.neurons, self.latent_dim):
+            raise ValueError(
+                f"z0 {tuple(z0.z.shape)} does not fit noise (S, B, T, N, K) = {tuple(noise.shape)}: it is "
+                f"(B S, N, K) = {(batch * draws, self.neurons, self.latent_dim)}, or (S, B, N, K)"
+            )
         # under autocast only the products are short
         raw = self.maps(u.transpose(0, 1)).to(self.maps.weight.dtype)
         if u.shape[0] != batch * draws:

@@ -33,6 +33,7 @@ from vdn.records import DataError
 from vdn.run_folder import free_folder
 from vdn.trainer import (
     CHECKPOINT,
+    DivergedError,
     SequenceTrainer,
     Training,
     load_checkpoint,
@@ -40,7 +41,7 @@ from vdn.trainer import (
     make_trainer,
     save_checkpoint,
 )
-from vdn.training_logger import TrainingLogger
+from vdn.training_logger import BUFFERED_STEPS, TrainingLogger
 
 # enough to see the trend; the test takes every example and S = 64
 VALIDATION_EXAMPLES, VALIDATION_DRAWS = 1024, 8
@@ -115,20 +116,38 @@ def fit(
     -------
     tuple
         "finished" or "interrupted", and the last state of things, as `report` was told it.
+
+    Raises
+    ------
+    DivergedError
+        When weights have become NaN or infinite, which is looked for every 64 steps and before each
+        checkpoint: the log holds all that was done, the checkpoint stays the last one before it.
     """
     every = trainer.config.validate_every
     assert every is not None
     logger: Any = TrainingLogger(trainer, recorder) if ranks.keeps_log() else ranks.Silence()
     shown = 0.0
+    norms: list[torch.Tensor] = []  # of the gradients since it was last looked at the weights
 
     def progress() -> Progress:
         return Progress(trainer.done, trainer.last, logger.loss, logger.rate, logger.living_share())
+
+    def look() -> None:
+        if ranks.any_of(trainer.diverged()):
+            logger.flush()
+            recorder.flush()
+            raise DivergedError(_what_diverged(trainer, norms, run))
+        norms.clear()
 
     with interruptible() as interrupt:
         while trainer.done < trainer.last and not ranks.any_of(interrupt.requested):
             step = trainer.done
             logger.before(step)
-            logger.after(step, trainer.step())
+            done = trainer.step()
+            logger.after(step, done)
+            norms.append(done.scalars["gradient_norm"])
+            if trainer.done % every == 0 or len(norms) == BUFFERED_STEPS:
+                look()
             if trainer.done % every == 0 and trainer.done < trainer.last:
                 logger.flush()
                 validate(trainer, recorder)
@@ -138,6 +157,7 @@ def fit(
                 logger.flush()
                 report(progress())
                 shown = time.monotonic()
+        look()
         logger.flush()
         if trainer.done == trainer.last:
             validate(trainer, recorder)
@@ -146,6 +166,32 @@ def fit(
         if report is not None:
             report(progress())
     return ("finished" if trainer.done == trainer.last else "interrupted"), progress()
+
+
+def _what_diverged(trainer: Training, norms: list[torch.Tensor], run: Path) -> str:
+    """What is said of a training whose weights are lost.
+
+    Parameters
+    ----------
+    trainer
+        The training.
+    norms
+        Of the gradients at the last steps, each a scalar.
+    run
+        Folder of the checkpoint.
+    """
+    first = trainer.done - len(norms)
+    lost = (first + place for place, norm in enumerate(norms) if not bool(norm.isfinite()))
+    since = next(lost, trainer.done - 1)  # a gradient that is no number comes before weights that are none
+    told = f"the training diverged: since the update of step {since:,} weights are NaN or infinite"
+    kept = "it has no checkpoint yet"
+    if (run / CHECKPOINT).is_file():
+        kept = f"its checkpoint is of {load_checkpoint(run)['step']:,} steps"
+    return (
+        f"{told}. {run} holds the log of all {trainer.done:,} steps; {kept}. The same settings come to the"
+        f" same: start anew with a lower --lr (it was {trainer.lr:g}) or --clip-grad (it was"
+        f" {trainer.config.clip_grad:g})"
+    )
 
 
 def validation_scores(
@@ -264,6 +310,8 @@ def train(config: Config, run: Path, report: Report | None = None) -> dict[str, 
     ------
     ConfigError, DataError
         Before anything is written.
+    DivergedError
+        As for `fit`; the run's status is then "crashed".
     """
     task = load(config)
     config = fit_probe_batch(config, task)
@@ -314,6 +362,8 @@ def resume(
         When its data is gone or another.
     RunError
         When there is no run.
+    DivergedError
+        As for `train`.
     """
     here = _here(run)
     if not (here / CHECKPOINT).exists():

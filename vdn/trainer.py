@@ -42,6 +42,10 @@ SequenceNetwork = SequentialNetwork | SequenceTransformer
 Network = VariationalNetwork | SequenceNetwork
 
 
+class DivergedError(ArithmeticError):
+    """A training whose weights are no numbers any more; the message says since when and what to do."""
+
+
 class Order:
     """Which examples a step takes: a new permutation every epoch, from the seed and the step's number
     alone.
@@ -242,6 +246,10 @@ class Training(ABC):
         self.done += 1
         scalars = {"loss": found.total.detach(), **found.scalars, "gradient_norm": norm}
         return Step(found.batch, found.output, scalars, *self.control(found))
+
+    def diverged(self) -> bool:
+        """Whether a weight that predictions depend on is NaN or infinite, which no further step mends."""
+        return not bool(torch.stack([weights.isfinite().all() for weights in self.core]).all())
 
     def validated(self, scores: dict[str, Any]) -> bool:
         """Takes note of a validation of the present weights, on all processes alike; whether it is the

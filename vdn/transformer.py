@@ -288,8 +288,7 @@ class SequenceTransformer(nn.Module):
         Tensor
             (S, B, T).
         """
-        values: Tensor = self.head.log_prob(output.parameters, y)
-        return values if mask is None else torch.where(mask, values, 0.0)
+        return self.head.masked_log_prob(output.parameters, y, mask)
 
     @torch.no_grad()
     def generate(

@@ -271,6 +271,18 @@ def test_reference_names_every_statistic_and_regime(open_page: Open) -> None:
     assert "`beta`" not in texts(app)
 
 
+def test_reference_says_what_the_words_of_all_pages_mean(open_page: Open) -> None:
+    app = open_page("reference")
+    assert "#### Words" in texts(app)
+    app.text_input(key="reference_search").set_value("1.44 bits").run()
+    said = texts(app)
+    assert "**nat**" in said
+    assert "**cursor**" not in said
+    app.text_input(key="reference_search").set_value("no such word").run()
+    assert "Nothing is called that" in texts(app)
+    assert "#### Words" not in texts(app)
+
+
 def test_the_map_of_a_wide_layer_is_thinned_and_says_so(open_page: Open, tmp_path: Path) -> None:
     write_run(tmp_path / "wide", layers=1, neurons=3000, steps=3)
     app = open_page("layers", tmp_path, neurons="0.7")

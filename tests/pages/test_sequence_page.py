@@ -68,6 +68,18 @@ def test_the_text_is_the_axis_and_carries_the_surprise(open_page: Open, folder: 
     assert "surprise" in text["title"]
 
 
+def test_a_run_without_a_sequence_leads_to_those_that_have_one(open_page: Open, folder: Path) -> None:
+    app = open_page("sequence", folder, run="none")
+    assert "holds no probe sequence" in app.info[0].value
+    offered = {button.label for button in app.button if str(button.key).startswith("sequence_of_")}
+    assert len(offered) == 5
+    assert offered < {path.parent.name for path in folder.glob("*/sequence")}
+    name = min(offered)
+    app.button(key=f"sequence_of_{name}").click().run()
+    assert query(app, "run") == name
+    assert not any("holds no probe sequence" in info.value for info in app.info)
+
+
 def test_the_map_shows_kl_less_each_neurons_own_mean(open_page: Open, folder: Path) -> None:
     header, arrays = unpack(open_page("sequence", folder, run="text", sort_sequence="index"), "heatmap")
     assert (header["rows"], header["columns"], header["columnTitle"]) == (6, LENGTH, "t")

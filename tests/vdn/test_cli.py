@@ -178,6 +178,17 @@ def test_a_disk_that_fills_up_is_one_line(tmp_path, monkeypatch, capsys, small, 
     assert list((tmp_path / "run").rglob(".tmp-*")) == []
 
 
+@pytest.mark.parametrize("twin", [False, True])
+def test_a_training_that_diverges_is_one_line(tmp_path, capsys, small, twin):
+    told = words({**small, "lr": 1e30, "twin": twin})
+    assert main(["train", "--out", str(tmp_path / "run"), *told]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "the training diverged: since the update of step " in err
+    assert "start anew with a lower --lr (it was 1e+30)" in err
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "crashed"
+
+
 def test_a_run_that_was_killed_before_its_first_checkpoint(tmp_path, capsys, small):
     settings = {**small, "beta": 0.25, "learn_phi": False, "read_first": False, "columns": ""}
     config = resolve(from_dict(settings))

@@ -119,6 +119,12 @@ def test_what_cannot_be_is_said(series, tmp_path):
             call(series, "traversal", *wrong)
 
 
+def test_a_bench_needs_a_split_and_a_seed_alone(series):
+    bench = experiment.Bench(series, argparse.Namespace(split="validation", seed=0, windows=5))
+    assert (bench.weights, bench.split, len(bench.examples.x)) == ("best", "validation", 5)
+    assert len(experiment.Bench(series, argparse.Namespace(split="test", seed=0)).examples.x) == 1
+
+
 def test_a_cancelled_experiment_stores_nothing(series, monkeypatch, capsys):
     copy = series.parent / "copy"
     shutil.copytree(series, copy, ignore=shutil.ignore_patterns("experiments"))

@@ -78,3 +78,20 @@ def test_components_of_a_mixture_share_the_chords_after_the_first_steps(seed):
 def test_an_unknown_head_is_refused():
     with pytest.raises(ValueError, match="head is one of"):
         make_head("poisson", 4, 3)
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("junk", [-1.0, float("nan")])
+def test_what_lies_where_the_mask_is_false_is_not_looked_at(name, junk):
+    head, h = parameters(name, rows=5)
+    found = head(h)[None, None].expand(2, 1, -1, -1).detach().requires_grad_()
+    mask = torch.tensor([[True, True, True, False, False]])
+    y = torch.tensor([[1, 0, 2, 1, 1]]) if name == "categorical" else torch.ones(1, 5, 3)
+    filled = y.masked_fill(~(mask if y.dim() == 2 else mask[..., None]), -1 if y.dim() == 2 else junk)
+    scored = head.masked_log_prob(found, filled, mask)
+    torch.testing.assert_close(scored[..., :3], head.log_prob(found, y)[..., :3])
+    assert (scored[..., 3:] == 0).all()
+    scored.sum().backward()
+    assert torch.isfinite(found.grad).all()
+    assert (found.grad[:, :, 3:] == 0).all()
+    torch.testing.assert_close(head.masked_log_prob(found, y, mask.float()), scored)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from vdn.scan import gated_scan, scan
+import vdn.scan
+from vdn.scan import at_once, gated_scan, scan
 
 
 def given(draws=True):
@@ -65,3 +66,43 @@ def test_gradients_against_finite_differences(draws):
 def test_a_scan_is_its_recurrence():
     a, b, start = torch.tensor([[0.5], [0.25]]), torch.tensor([[1.0], [2.0]]), torch.tensor([4.0])
     assert scan(a, b, start).tolist() == [[3.0], [2.75]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float, torch.double])
+def test_a_width_beyond_its_limits_has_no_gradient_and_one_at_the_priors_has(dtype):
+    raw = torch.zeros(1, 1, 3 * 6, dtype=dtype)
+    raw[..., 12:] = torch.tensor([-6.0, -5.0 - 1e-5, -4.99, 0.0, 1e-5, 3.0])
+    raw.requires_grad_()
+    phi, start = torch.full((6,), 0.6, dtype=dtype), torch.zeros(1, 6, dtype=dtype)
+    path = gated_scan(raw, phi, start, torch.ones(1, 1, 6, dtype=dtype))
+    path.z.sum().backward()
+    widths = torch.tensor([-5.0, -5.0, -4.99, 0.0, 0.0, 0.0], dtype=dtype).exp()
+    torch.testing.assert_close(path.width.flatten(), widths, rtol=4e-7, atol=0)
+    assert raw.grad is not None
+    expected = 0.8 * widths * torch.tensor([0, 0, 1, 1, 0, 0])
+    torch.testing.assert_close(raw.grad[0, 0, 12:], expected, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("draws", [True, False])
+@pytest.mark.parametrize("numbers", [1, 24, 36, 10_000])
+def test_parts_of_any_length_make_the_same(monkeypatch, draws, numbers):
+    raw, phi, start, noise = given(draws)
+    raw.requires_grad_()
+    weights = torch.linspace(-1, 1, 60, dtype=torch.double).view(5, 3, 4)
+
+    def made():
+        path = gated_scan(raw, phi, start, noise)
+        loss = (weights * path.z).sum() + (weights * path.kl).sum() if draws else (weights * path.z).sum()
+        return path.z, path.gate, path.width, *torch.autograd.grad(loss, raw)
+
+    whole = made()
+    monkeypatch.setattr(vdn.scan, "AT_ONCE", numbers)
+    assert at_once(5, 12) == {1: 1, 24: 2, 36: 3, 10_000: 5}[numbers]
+    for own, true in zip(made(), whole, strict=True):
+        torch.testing.assert_close(own, true)
+
+
+def test_parts_are_of_nearly_one_length():
+    assert at_once(65, vdn.scan.AT_ONCE // 32) == 22
+    assert at_once(64, 10 * vdn.scan.AT_ONCE) == 1
+    assert at_once(0, 12) == 1

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
+from vdn.network import rows_of
 from vdn.sequence_layer import SequenceNeurons, innovation, spread_phi
 
 B, T, S, N = 3, 7, 4, 6
@@ -92,3 +93,16 @@ def test_noise_that_does_not_fit_the_inputs_is_named():
     layer = SequenceNeurons(4, N)
     with pytest.raises(ValueError, match="do not fit noise"):
         layer(torch.randn(2, T, 4), torch.randn(3, N, 1), torch.randn(1, 3, T, N, 1))
+
+
+def test_draws_before_the_first_position_are_rows_or_draws_first():
+    layer = SequenceNeurons(4, N)
+    u, noise, z0 = torch.randn(B * S, T, 4), torch.randn(S, B, T, N, 1), torch.randn(S, B, N, 1)
+    torch.testing.assert_close(layer(u, z0, noise).z, layer(u, rows_of(z0), noise).z, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(B, N, 1), (B, S, N, 1), (S, B, N)])
+def test_draws_that_do_not_fit_the_noise_are_named(shape):
+    layer = SequenceNeurons(4, N)
+    with pytest.raises(ValueError, match=r"z0 .* does not fit noise"):
+        layer(torch.randn(B * S, T, 4), torch.randn(shape), torch.randn(S, B, T, N, 1))

@@ -17,7 +17,16 @@ from vdn.config import Config, ConfigError, from_dict, resolve
 from vdn.data import load
 from vdn.evaluate import evaluate, scores
 from vdn.train import VALIDATION_DRAWS, VALIDATION_EXAMPLES, resume, train
-from vdn.trainer import BEST, CHECKPOINT, Order, Trainer, load_checkpoint, load_run, one_cycle
+from vdn.trainer import (
+    BEST,
+    CHECKPOINT,
+    DivergedError,
+    Order,
+    Trainer,
+    load_checkpoint,
+    load_run,
+    one_cycle,
+)
 from vdn.training_logger import geometric_steps
 
 EVERYTHING = {
@@ -160,6 +169,46 @@ def test_resume_sets_aside_what_lies_after_the_checkpoint(tmp_path, small, monke
     pd.testing.assert_frame_equal(
         rows(tmp_path / "whole", "neurons"), rows(tmp_path / "parts", "neurons"), check_exact=True
     )
+
+
+def test_a_training_that_diverges_says_so_and_keeps_its_last_good_checkpoint(tmp_path, small, monkeypatch):
+    whole = run(tmp_path / "whole", small)
+    step = Trainer.step
+
+    def breaks(self):
+        done = step(self)
+        if self.done == 14:
+            self.core[0].data.fill_(float("nan"))
+        return done
+
+    monkeypatch.setattr(Trainer, "step", breaks)
+    told = "step 14 weights are NaN.* all 20 steps; its checkpoint is of 10 steps.*lower --lr"
+    with pytest.raises(DivergedError, match=told):
+        run(tmp_path / "run", small)
+    log = probes.Run(tmp_path / "run")
+    assert log.status == "crashed"
+    assert list(log.steps) == list(range(20)), "the log holds what was done"
+    found = log.alerts()
+    assert found.loc[found["kind"] == "non-finite loss", "step"].tolist() == [14]
+    assert check(tmp_path / "run") == []
+    assert all(weights.isfinite().all() for weights in load_checkpoint(tmp_path / "run")["model"].values())
+    monkeypatch.setattr(Trainer, "step", step)
+    assert resume(tmp_path / "run")["model"] == whole["model"]
+    assert probes.Run(tmp_path / "run").status == "finished"
+
+
+def test_weights_that_are_lost_are_not_kept_when_training_is_interrupted(tmp_path, small, monkeypatch):
+    step = Trainer.step
+
+    def breaks(self):
+        done = step(self)
+        self.core[0].data.fill_(float("inf"))
+        return done
+
+    monkeypatch.setattr(Trainer, "step", breaks)
+    with pytest.raises(DivergedError, match="it has no checkpoint yet"):
+        run(tmp_path / "run", small, interrupt_at(3))
+    assert not (tmp_path / "run" / CHECKPOINT).exists()
 
 
 def test_control_laws_leave_their_marks(tmp_path, small):

@@ -11,6 +11,29 @@ SUPPORTS = {
     "classes": "classes",
 }  # fmt: skip
 """Supports of families, in words."""
+WORDS = {
+    "neuron": "A latent variable of the network, whose value is a distribution; of a VAE a latent dimension."
+    " Written layer:neuron, so 2:56 is neuron 56 of layer 2.",
+    "prior, posterior": "The distribution that a neuron has before it sees an input, and the one that it has"
+    " after: Normal(μ, σ²) in most networks, μ and σ computed from the input. A neuron that learns nothing"
+    " stays at its prior.",
+    "aggregate": "The posteriors of all inputs mixed, as if it were not known which input is there.",
+    "nat": "The unit of information with natural logarithms: 1 nat is 1.44 bits. A loss in nats falls by 1"
+    " where what came was 2.7 times as probable.",
+    "rate, distortion": "The two parts of the loss: what all neurons pay for leaving their priors (their KL,"
+    " added up) and how badly the output fits (its NLL). The loss is distortion + β × rate.",
+    "what a neuron tells, what it pays": "It pays its KL. Of that, information is what its distribution tells"
+    " of the input; mismatch is paid for nothing, since it moves the neuron in the same way for all"
+    " inputs.",
+    "living, collapsed": "A neuron lives where it tells something of its input; one that is back at its prior"
+    " is dead, and a layer of such neurons has collapsed. The regimes below say it exactly.",
+    "held": "Of a sequence: what a neuron has kept of all positions so far. Of an experiment: a neuron whose"
+    " value is set by hand, whatever the input.",
+    "cursor": "The step of training that all pages show; a click on a figure over steps, or the slider of"
+    " Replay, moves it.",
+    "probe batch": "A few inputs that are looked at again and again during training, always the same.",
+}  # fmt: skip
+"""Words that all pages use and that are no statistic -> what they mean."""
 
 
 def families(search: str) -> list[Family]:
@@ -29,6 +52,12 @@ def contraction_by(family: Family) -> str:
     if family.by_entropy:
         return "entropy"
     return "variance" if "variance" in family.required else "–"
+
+
+def words(search: str) -> dict[str, str]:
+    """Words in which, or in whose meaning, the search occurs, in any case; all for an empty one."""
+    wanted = search.strip().lower()
+    return {word: said for word, said in WORDS.items() if wanted in f"{word} {said}".lower()}
 
 
 def find(search: str) -> tuple[list[Statistic], list[Regime], list[Score]]:

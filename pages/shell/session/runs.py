@@ -8,6 +8,7 @@ aside.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = [
     "RunError",
     "another_run",
     "entries",
+    "holding",
     "open_run",
     "unanswered",
 ]
@@ -117,6 +119,15 @@ def entries() -> dict[str, Entry]:
     if problem and not found:
         raise NoAnswerError(problem) from problem
     return dict(sorted(found.items(), key=lambda item: item[1].created, reverse=True))
+
+
+def holding(table: str) -> Iterator[str]:
+    """Names of the runs on this machine that hold rows of a table of their own ("sequence", ...), latest
+    first. Runs in a store are not asked.
+    """
+    for entry in entries().values():
+        if not is_store(entry.path) and (entry.path / table).is_dir():
+            yield entry.name
 
 
 def unanswered() -> list[str]:

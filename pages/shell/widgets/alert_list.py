@@ -40,7 +40,7 @@ def show(context: RunContext) -> None:
     st.markdown(f"**Alerts** · {len(alerts_of_run)}" if len(alerts_of_run) else "**Alerts**")
     if context.run.status == "crashed":
         st.markdown(
-            ":red-badge[crashed] The run stopped without saying so, after step"
+            ":red-badge[crashed] The run ended by an error, or was killed, after step"
             f" {int(context.run.steps[-1]):,}."
         )
     first = 0  # number of the group's first alert, which names its button

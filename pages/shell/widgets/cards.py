@@ -60,6 +60,8 @@ def card(
                 downloads.menu(figure, rows, f"{of} {key}")
             if note:
                 st.caption(note)
+        if several:
+            figure.update_layout(legend={"x": 0, "xanchor": "left"})  # in sight where it scrolls
         with st.container(key=f"panels_{several}_{key}") if several else nullcontext():
             draw(figure, key)
 

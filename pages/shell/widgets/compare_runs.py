@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from html import escape
 from typing import Any
@@ -22,6 +23,9 @@ from probes.schema import STATISTICS
 
 FEWEST, MOST = 2, 6
 STATISTIC = "information"
+LETTER, CELL, WIDEST = 6.6, 24, 270
+"""Pixels: of a letter in a table, of what is around a cell's text, the most of the column of scores, which a
+phone has to show beside a run's."""
 LIVING = "living share"
 
 
@@ -104,13 +108,14 @@ def _scores(contexts: Mapping[str, runs.RunContext], reference: str) -> None:
             st.caption("No two of these runs have a score in common.")
         else:
             numbers = {
-                name: column.NumberColumn(name, format="%+.4g" if " − " in name else "%.4g")
-                for name in frame.columns[1:]
+                head: column.NumberColumn(head, format="%+.4g" if " − " in head else "%.4g")
+                for head in frame.columns[1:]
             }
+            name = column.TextColumn("score", pinned=True, width=score_width(frame["score"]))
             st.dataframe(
                 frame, hide_index=True, height="content" if len(frame) <= 12 else 420, placeholder="–",
                 key="compared_scores", alt="Last scores of the runs, with differences to the first",
-                column_config={"score": column.TextColumn("score", pinned=True, width=270), **numbers},
+                column_config={"score": name, **numbers},
             )  # fmt: skip
             if len({_data_of(context) for context in contexts.values()}) > 1:
                 st.warning("These runs were not scored on the same data: their differences rank nothing.")
@@ -118,6 +123,11 @@ def _scores(contexts: Mapping[str, runs.RunContext], reference: str) -> None:
                 "As they were logged, one number each; intervals stand below, where runs can be paired."
             )
         score_differences.show(paired, reference)
+
+
+def score_width(titles: Iterable[str]) -> int:
+    """Pixels of the column of scores: as their titles need, up to WIDEST."""
+    return min(WIDEST, CELL + math.ceil(LETTER * max(map(len, titles))))
 
 
 def _data_of(context: runs.RunContext) -> str:

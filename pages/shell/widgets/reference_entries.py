@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -11,6 +11,15 @@ from pages.shell.data import reference
 from pages.shell.session import url
 from probes.families import Family
 from probes.schema import REGIMES, Regime, Score, Statistic
+
+
+def words(meanings: Mapping[str, str]) -> None:
+    """Words that all pages use, and what they mean."""
+    with st.container(border=True, gap="small"):
+        for word, meaning in meanings.items():
+            name, body = st.columns([1, 2.8], gap="medium")
+            name.markdown(f"**{word}**")
+            body.markdown(meaning)
 
 
 def regime_table(regimes: Sequence[Regime]) -> None:

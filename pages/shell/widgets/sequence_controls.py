@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from pages.shell.data import sequence as data
-from pages.shell.session import cache, url
+from pages.shell.session import cache, runs, url
 from pages.shell.session.runs import RunContext
 from probes.neuron_names import neuron_name
 
 SURPRISE, UNSURE, BELIEF = "surprise", "entropy", "belief"
+OFFERED = 5  # other runs at most
+
+
+def none_here() -> None:
+    """Say that the run has no probe sequence, how it comes to one, and which runs beside it have one."""
+    st.info(
+        "This run holds no probe sequence. `python -m vdn train --data text` stores one; in your own loop"
+        " `recording.sequence(tokens=..., inputs=...)` hands one over."
+    )
+    names = list(islice(runs.holding("sequence"), OFFERED))
+    if names:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("Runs that have one:", width="content")
+            for name in names:
+                st.button(url.plain(name), key=f"sequence_of_{name}", on_click=url.show_run, args=(name,))
 
 
 def training_step(context: RunContext, at: int) -> None:

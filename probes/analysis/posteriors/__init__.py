@@ -8,7 +8,15 @@ and all here is about that.
 
 from __future__ import annotations
 
-from probes.analysis.posteriors.correlations import NEAREST, correlation, match, nearest, neighbours, partners
+from probes.analysis.posteriors.correlations import (
+    NEAREST,
+    assignment,
+    correlation,
+    match,
+    nearest,
+    neighbours,
+    partners,
+)
 from probes.analysis.posteriors.information import (
     ONE_SIDED_95,
     TRUSTED_SHARE,
@@ -38,6 +46,7 @@ __all__ = [
     "Floats",
     "Inputs",
     "MutualInformation",
+    "assignment",
     "autocorrelation",
     "correlation",
     "drift",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import optimize
 
 from probes.analysis.posteriors.probe_rows import Floats
@@ -101,6 +101,35 @@ def nearest(mu: ArrayLike, neuron: int, other: ArrayLike | None = None, count: i
     order = np.argsort(-np.abs(values), kind="stable")
     order = order[np.isfinite(values[order])][:count]
     return pd.DataFrame({"neuron": order, "correlation": values[order]})
+
+
+def assignment(cost: ArrayLike) -> NDArray[np.int64]:
+    """A column of its own for each row, with the least sum of costs.
+
+    Parameters
+    ----------
+    cost
+        (n, m), n <= m, finite.
+
+    Returns
+    -------
+    ndarray of int64
+        (n,) columns.
+
+    Raises
+    ------
+    ValueError
+        For more rows than columns.
+
+    Notes
+    -----
+    Kuhn 1955, by scipy.
+    """
+    table = np.asarray(cost, np.float64)
+    rows, columns = table.shape
+    if rows > columns:
+        raise ValueError(f"{rows} rows cannot each have one of {columns} columns")
+    return optimize.linear_sum_assignment(table)[1].astype(np.int64)
 
 
 def match(mu: ArrayLike, other: ArrayLike) -> pd.DataFrame:

@@ -51,3 +51,13 @@ def test_neighbours_over_layers():
     assert not ((found["layer"] == 0) & (found["neuron"] == 1)).any()
     assert len(found) == 3
     assert posteriors.partners(mu, other, [1])["partner"].tolist() == [2]
+
+
+def test_an_assignment_has_the_least_cost_of_all():
+    cost = np.random.default_rng(0).standard_normal((4, 6))
+    found = posteriors.assignment(cost)
+    assert len(set(found.tolist())) == 4
+    best = min(cost[np.arange(4), list(columns)].sum() for columns in permutations(range(6), 4))
+    assert cost[np.arange(4), found].sum() == pytest.approx(best)
+    with pytest.raises(ValueError, match="6 rows cannot each have one of 4 columns"):
+        posteriors.assignment(cost.T)
