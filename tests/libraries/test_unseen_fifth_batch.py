@@ -361,7 +361,9 @@ def test_actions_that_are_not_allowed_of_torchrl(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["GeneralizedNormal", "Truncated"])
 def test_distributions_of_zuko(tmp_path, kind):
-    """Densities of its own over single components: a KL by draws, with its error, and no Gaussian's."""
+    """Densities of its own over single components: a KL by draws, with its error, and no Gaussian's.
+    Rows are many, since the error is of one draw a row.
+    """
     library = pytest.importorskip("zuko.distributions")
 
     def made(a, b):
@@ -379,19 +381,19 @@ def test_distributions_of_zuko(tmp_path, kind):
             self.q, self.p = q, p
             return self.out(q.sample()), q, p
 
-    model, x, own = Model(), torch.randn(B, X), []
+    model, x, own = Model(), torch.randn(4000, X), []
 
     def loss():
         again, q, p = model(x)
         with torch.no_grad():
-            z = q.sample((500,))
+            z = q.sample((50,))
             own.append((q.log_prob(z) - p.log_prob(z)).mean((0, 1)).sum().item())
-        return (again - x).square().mean() - q.log_prob(torch.zeros(B, Z)).mean()
+        return (again - x).square().mean() - q.log_prob(torch.zeros(len(x), Z)).mean()
 
     read = train(model, tmp_path / "run", loss)
     for name, frame in read.layers.items():
         kl, error = read.kl(name), np.sqrt((frame.get("kl_error", np.zeros(Z)) ** 2).sum())
-        assert kl is None or abs(kl - own[-1]) < 5 * error + 0.05 * abs(own[-1])
+        assert kl is None or abs(kl - own[-1]) < 6 * error + 0.02 * abs(own[-1])
         assert not read.found[name]["family"].startswith("gaussian")
     assert read.layers or nothing(read)
 
