@@ -193,13 +193,12 @@ class Mirror:
         """
         if self._stored is None:
             return False
-        before, now = self._stored["segments"], state["segments"]
-        if self._stored.get("created") != state.get("created") or before != now[: len(before)]:
+        if not manifest.continues(state, self._stored):
             raise OtherRunError(
                 f"{self._target.root} holds another run than {self._folder}, or one that was resumed"
                 " elsewhere: name another place"
             )
-        return len(now) > len(before)
+        return len(state["segments"]) > len(self._stored["segments"])
 
     def _delete_set_aside(self, state: dict[str, Any], counted: Mapping[str, list[Segment]]) -> None:
         """Delete from the store what the run has set aside: before it, put what is left of such files."""

@@ -14,10 +14,11 @@ import time
 import warnings
 from pathlib import Path
 
-from probes.errors import RunError
+from probes.errors import RunError, writing
 from probes.log import manifest
 from probes.log.segments import listed_anew
 from probes.storage import open_folder
+from probes.storage.local import LocalStorage
 
 VARIABLE = "PROBES_SPOOL"
 """Environment variable of the folder in which spools lie."""
@@ -87,21 +88,35 @@ class Spool:
     def fetch(self) -> None:
         """Bring the run here where this machine does not have it, to be resumed.
 
-        Raises RunError where the store has none.
+        Raises RunError where the store has none, or has one that this machine's does not go on from;
+        WriteError where it cannot be written here.
         """
         if (self.folder / manifest.FILE).exists():
+            self._refuse_left_behind()
             return
         if open_folder(self.url).stamp(manifest.FILE) is None:
             raise RunError(f"{self.url} holds no run to resume, and neither does {self.folder}")
         listed_anew(self._fetch)  # a mirror elsewhere may still be at its last round
 
+    def _refuse_left_behind(self) -> None:
+        """Raise RunError where the store's run is not the one here as it once was: no mirror would put it."""
+        try:
+            stored = manifest.read(open_folder(self.url))
+        except RunError:
+            return  # nothing was mirrored yet, or the store does not answer: the run is here
+        if not manifest.continues(manifest.read(LocalStorage(self.folder)), stored):
+            raise RunError(
+                f"{self.url} was resumed elsewhere, or holds another run than {self.folder}, which would go"
+                " on here: move that folder away, so that the run is fetched, or name another place"
+            )
+
     def _fetch(self) -> None:
-        storage = open_folder(self.url)
+        storage, here = open_folder(self.url), LocalStorage(self.folder)
         paths = [path for path in _objects(self.url) if path != manifest.FILE]
         for path in (*paths, manifest.FILE):  # without it nothing is there yet
-            target = self.folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(storage.read(path, sys.maxsize))
+            content = storage.read(path, sys.maxsize)
+            with writing(self.folder):
+                here.put(path, content)
 
     def begin(self) -> None:
         """Start the mirror, and start it again whenever it dies."""

@@ -86,7 +86,7 @@ class Config:
     # network
     layers: int = _number(3, "layers of neurons", 1, 64)
     neurons: int = _number(256, "neurons a layer", 1, 65536)
-    latent_dim: int = _choice(1, "latent dimensions a neuron (K)", 1, 2, 4, 8, 16)
+    latent_dim: int = _number(1, "latent dimensions a neuron (K)", 1)
     sigma: str = _choice("input", "what sigma depends on", "shared", "per_neuron", "input")
     sigma_init: float = _number(1.0, "sigma at the start, in prior sds: 1 is the prior", 1e-4, 10)
     mean_gain: float = _number(0.1, "factor on the initial weights of mu: small starts at the prior", 0)

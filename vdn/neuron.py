@@ -19,7 +19,7 @@ from vdn.priors import Prior, PriorContext, StandardNormalPrior
 
 # numerical limits of sigma, in prior sds; the share of values at them is recorded
 SIGMA_MIN, SIGMA_MAX = 1e-4, 10.0
-LATENT_DIMS = (1, 2, 4, 8, 16)
+LATENT_DIMS = (1, 2, 4, 8, 16)  # those that are compared; any integer of at least 1 is possible
 SigmaMode = Literal["shared", "per_neuron", "input"]
 Pooling = Literal["mean", "sum", "sum_sqrt"]
 
@@ -69,7 +69,7 @@ class VariationalNeurons(nn.Module):
     neurons
         How many there are, N.
     latent_dim
-        K, one of 1, 2, 4, 8, 16.
+        K, at least 1.
     sigma
         "shared" (one number), "per_neuron" (a table (N, K)) or "input" (a linear map of h).
     pool
@@ -101,8 +101,11 @@ class VariationalNeurons(nn.Module):
         sigma_init: float = 0.5,
     ) -> None:
         super().__init__()
-        if latent_dim not in LATENT_DIMS:
-            raise ValueError(f"latent_dim must be one of {LATENT_DIMS}, this is {latent_dim}")
+        if neurons < 1 or latent_dim < 1:
+            raise ValueError(
+                f"a layer has at least one neuron of one latent dimension; neurons is {neurons}, latent_dim"
+                f" {latent_dim}"
+            )
         if sigma not in ("shared", "per_neuron", "input"):
             raise ValueError(f'sigma must be "shared", "per_neuron" or "input", this is {sigma!r}')
         if not SIGMA_MIN <= sigma_init <= SIGMA_MAX:

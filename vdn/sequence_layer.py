@@ -270,7 +270,7 @@ class SequenceNeurons(nn.Module):
     Raises
     ------
     ValueError
-        For a phi outside of [`PHI_LOW`, `PHI_HIGH`].
+        For a phi outside of [`PHI_LOW`, `PHI_HIGH`], and a layer of nothing.
 
     Notes
     -----
@@ -289,6 +289,11 @@ class SequenceNeurons(nn.Module):
         deterministic: bool = False,
     ) -> None:
         super().__init__()
+        if neurons < 1 or latent_dim < 1:
+            raise ValueError(
+                f"a layer has at least one neuron of one latent dimension; neurons is {neurons}, latent_dim"
+                f" {latent_dim}"
+            )
         table = spread_phi(neurons) if phi is None else torch.as_tensor(phi).float().expand(neurons).clone()
         if not bool(((table >= PHI_LOW) & (table <= PHI_HIGH)).all()):
             raise ValueError(f"phi of a sequence lies between {PHI_LOW} and {PHI_HIGH}, this is {phi}")

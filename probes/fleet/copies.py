@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from probes.errors import RunError
+from probes.errors import RunError, writing
+from probes.log import manifest
 from probes.log.segments import listed_anew
 from probes.storage import Listing, Storage, is_store, open_folder
 
@@ -49,7 +50,8 @@ class Copies:
 
     def _listed(self, path: str) -> Listing | RunError:
         try:
-            return self._storages[path].listed()
+            storage = self._storages[path]
+            return manifest.in_listing(storage, storage.listed())
         except RunError as error:
             return error
 
@@ -108,10 +110,11 @@ class Copies:
             content = listed_anew(lambda: storage.read(name, int(MOST_BYTES)))
         except (RunError, FileNotFoundError) as error:
             return str(error)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}")
-        part.write_bytes(content)
-        part.rename(target)
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(f".{target.name}")
+            part.write_bytes(content)
+            part.rename(target)
         return None
 
     def close(self) -> None:

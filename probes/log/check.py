@@ -88,9 +88,10 @@ def check(path: Folder) -> list[Finding]:
     What is promised is docs/format.md. The identity is kl = information + mismatch + past.
     """
     storage = open_folder(path)
-    storage.listed()  # of a store: sizes and etags, once for all files
+    listing = storage.listed()  # of a store: sizes and etags, once for all files
     try:
         state = manifest.read(storage)
+        manifest.in_listing(storage, listing)
     except RunError as error:
         return [Finding("error", manifest.FILE, str(error))]
     findings = [

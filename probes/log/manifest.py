@@ -25,7 +25,7 @@ from probes.log.limits import JSON_BYTES, SCORES
 from probes.log.opening import parse_json, read_json
 from probes.run_reader import FinalStatus, Status
 from probes.schema import FORMAT_MAJOR, FORMAT_VERSION, LIVING_REGIMES, REGIME, SETTLED, UNKNOWN
-from probes.storage import Folder, Storage, open_folder
+from probes.storage import Folder, Listing, Storage, open_folder
 
 FILE = "run.json"
 SILENT_SECONDS = 30.0
@@ -245,6 +245,26 @@ def read(storage: Storage, folder: str = "") -> dict[str, Any]:
         raise RunError(
             f"{where} holds no run: there is no {FILE} in it{_held_instead(storage, folder)}"
         ) from error
+
+
+def in_listing(storage: Storage, listing: Listing) -> Listing:
+    """The listing of a run whose manifest was read, for its files to be looked for.
+
+    Raises RunError where a store's has no manifest: a page that says so much as "sign in" reads as a listing
+    of nothing, which would be a run without rows.
+    """
+    if storage.remote and listing.stamp(FILE) is None:
+        raise RunError(
+            f"{storage.root} is listed without the {FILE} that was read there: the run was deleted meanwhile,"
+            " or a proxy or a sign-in page answered for the store; look again"
+        )
+    return listing
+
+
+def continues(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    """Whether a manifest is of the same run as another one, as that stood or resumed since."""
+    known = before["segments"]
+    return now.get("created") == before.get("created") and now["segments"][: len(known)] == known
 
 
 def _held_instead(storage: Storage, folder: str) -> str:

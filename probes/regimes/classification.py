@@ -28,7 +28,7 @@ from probes.schema import Thresholds
 def codes(
     columns: Mapping[str, Array],
     taken: Mapping[str, Array] | None = None,
-    thresholds: Thresholds | None = None,
+    thresholds: Thresholds | Mapping[str, float] | None = None,
     latent_dim: int | Array = 1,
     family: Family = GAUSSIAN,
     rounding: float = ROUNDING,
@@ -43,7 +43,7 @@ def codes(
         Name -> boolean array, False where the statistic was not taken; a name without an entry was taken
         everywhere, so that its NaN is non-finite.
     thresholds
-        Limits of the rules; `Thresholds()` by default.
+        Limits of the rules, `Thresholds` or some by name; the defaults without it.
     latent_dim
         K, one number or an array of the same shape: scales the limits in nats and the floor of the KL under
         an autoregressive prior, since what is in nats sums over K dimensions.
@@ -63,7 +63,7 @@ def codes(
         return np.full(shape, schema.UNKNOWN, np.int8)
     taken = taken_by_family(held, {} if taken is None else taken, family)
     values = {name: where_taken(array, taken.get(name)) for name, array in held.items()}
-    limits = thresholds or Thresholds()
+    limits = Thresholds.of(thresholds)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         values = with_what_is_held(values)
         result = first_fired(values, limits, latent_dim, family)
@@ -89,7 +89,7 @@ def codes(
 
 def classify(
     frame: pd.DataFrame,
-    thresholds: Thresholds | None = None,
+    thresholds: Thresholds | Mapping[str, float] | None = None,
     latent_dim: int | Sequence[int] | Mapping[int, int] = 1,
     family: Family = GAUSSIAN,
 ) -> pd.Series:
@@ -100,7 +100,7 @@ def classify(
     frame
         Columns as in `neurons/` of a run log, any subset, in any float type.
     thresholds
-        Limits of the rules; `Thresholds()` by default.
+        Limits of the rules, `Thresholds` or some by name; the defaults without it.
     latent_dim
         K of all rows, or K by layer (a sequence or mapping indexed by the frame's `layer` column).
     family
@@ -115,6 +115,8 @@ def classify(
     ------
     KeyError
         For a layer without K.
+    ValueError
+        For a threshold that is none.
     """
     columns: dict[str, Array] = {}
     taken: dict[str, Array] = {}

@@ -29,7 +29,7 @@ from probes.schema import Thresholds
 
 def explain(
     row: Mapping[str, Any] | pd.Series,
-    thresholds: Thresholds | None = None,
+    thresholds: Thresholds | Mapping[str, float] | None = None,
     latent_dim: int = 1,
     family: Family = GAUSSIAN,
 ) -> str:
@@ -43,7 +43,7 @@ def explain(
         One neuron at one step, a mapping or Series of statistics, and its `settled` code; other keys are
         ignored.
     thresholds
-        Limits of the rules; `Thresholds()` by default.
+        Limits of the rules, `Thresholds` or some by name; the defaults without it.
     latent_dim
         K, latent dimensions of a neuron.
     family
@@ -64,7 +64,7 @@ def explain(
     settled = schema.REGIMES[int(row.get(schema.SETTLED, regime.code))]
     same = settled is regime or (settled.code, regime.code) == (schema.AT_PRIOR, schema.DEAD)
     name = settled.name if same else f"{settled.name}; at this step {regime.name}"
-    return f"{name}: {_reasons(frame, regime.code, thresholds or Thresholds(), latent_dim, family)}"
+    return f"{name}: {_reasons(frame, regime.code, Thresholds.of(thresholds), latent_dim, family)}"
 
 
 def reading(code: int, of: str | None = None, family: Family = GAUSSIAN) -> tuple[str, str]:

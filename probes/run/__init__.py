@@ -45,6 +45,8 @@ class Run(NeuronsReader, TablesReader):
     """
 
     def __repr__(self) -> str:
+        if "manifest" not in vars(self):  # of a run that could not be opened, as tracebacks show it
+            return "Run(not opened)"
         count = (self.manifest.get("steps") or {}).get("count") or 0  # opens no file, which might be damaged
         return f"Run({self.path!r}: {self.status}, {len(self.layers)} layers, {count} steps)"
 

@@ -74,7 +74,7 @@ class OpenedRun:
 
     def _list(self) -> None:
         """List the files anew; with nothing kept that followed from those of before."""
-        self._listing = self.storage.listed()
+        self._listing = manifest.in_listing(self.storage, self.storage.listed())
         # a run of Gaussians has no such folders: without one listing of all, each is asked for
         gaussian = all(standard_prior(layer) for layer in self.layers)
         for name, table in self._tables.items():

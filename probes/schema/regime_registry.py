@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 from probes import palette
 
@@ -44,6 +45,17 @@ class Thresholds:
     mixed_high: float = 0.9
     width_spread: float = 0.02
     confidence: float = 0.98
+
+    @classmethod
+    def of(cls, limits: Thresholds | Mapping[str, float] | None) -> Thresholds:
+        """Limits as they are, or some by name beside the defaults. ValueError for a name that is none."""
+        if isinstance(limits, Thresholds):
+            return limits
+        names = [item.name for item in fields(cls)]
+        given = dict(limits or {})
+        if unknown := sorted(given.keys() - set(names)):
+            raise ValueError(f"thresholds has {', '.join(unknown)}; a limit is one of {', '.join(names)}")
+        return cls(**given)
 
 
 _AT = Thresholds()

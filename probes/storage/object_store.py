@@ -72,14 +72,17 @@ def open_store(url: str) -> ObjectStorage:
         )
     if not parts.netloc:
         raise RunError(f"{url} names no bucket: write such as {parts.scheme}://bucket/folder")
-    configured = {name: value for name, value in os.environ.items() if name.startswith(_CONFIGURED)}
     root = f"{parts.scheme}://{parts.netloc}"
     prefix = parts.path.strip("/")
     if prefix and not is_key(prefix):
         raise RunError(f"{url!r} has a part that is empty, '.' or '..', or a control character: leave it out")
-    return ObjectStorage(
-        _client(root, tuple(sorted(configured.items()))), prefix, f"{root}/{prefix}".rstrip("/")
-    )
+    return ObjectStorage(_client(root, _environment()), prefix, f"{root}/{prefix}".rstrip("/"))
+
+
+def _environment() -> str:
+    """A digest of what a client is made from: no frame of a traceback that shows variables has it itself."""
+    configured = sorted(item for item in os.environ.items() if item[0].startswith(_CONFIGURED))
+    return hashlib.sha256(repr(configured).encode()).hexdigest()
 
 
 def is_key(path: str) -> bool:
@@ -110,7 +113,7 @@ class _Client:
 
 
 @lru_cache(maxsize=8)
-def _client(root: str, _configured: tuple[tuple[str, str], ...]) -> _Client:
+def _client(root: str, _configured: str) -> _Client:
     """The client of a bucket; another one where the environment has changed, which it was made from."""
     with named("reading and writing object stores"):
         from obstore.store import from_url
@@ -121,7 +124,7 @@ def _client(root: str, _configured: tuple[tuple[str, str], ...]) -> _Client:
     try:
         return _Client(from_url(root, client_options=options, retry_config=retries))
     except Exception as error:  # noqa: BLE001 - of a library whose errors share no class of their own
-        raise RunError(f"{root} cannot be opened: {_said(error)}") from None
+        raise RunError(f"{root} cannot be opened: {_cleared(error)}") from None
 
 
 class _Kept:
@@ -325,10 +328,11 @@ class ObjectStorage(Storage):
             yield
         except RunError:
             raise
-        except (FileNotFoundError, PreconditionError):
+        except (FileNotFoundError, PreconditionError) as error:
+            _cleared(error)
             raise FileNotFoundError(errno.ENOENT, "not in the store", self.address(path)) from None
         except (BaseError, OSError, ValueError) as error:
-            raise RunError(f"{self.address(path)} cannot be {done}: {_said(error)}") from None
+            raise RunError(f"{self.address(path)} cannot be {done}: {_cleared(error)}") from None
 
     # ---- writing
 
@@ -394,7 +398,7 @@ class ObjectStorage(Storage):
         except WriteError:
             raise
         except (BaseError, OSError, ValueError) as error:
-            raise WriteError(f"{self.address(path)} cannot be written: {_said(error)}") from None
+            raise WriteError(f"{self.address(path)} cannot be written: {_cleared(error)}") from None
 
 
 class ListedObjects(Listing):
@@ -478,6 +482,12 @@ def _joined(ranges: Mapping[str, list[tuple[int, int]]]) -> list[Wanted]:
         if len(joined) <= max(AT_ONCE // 2, len(ranges)):
             break
     return joined
+
+
+def _cleared(error: Exception) -> str:
+    """What `_said` says; the error says no more itself, for whoever shows what an error was raised from."""
+    error.args = (_said(error),)
+    return str(error.args[0])
 
 
 def _said(error: Exception) -> str:

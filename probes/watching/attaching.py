@@ -456,7 +456,7 @@ class Recording:
 
     def last(self, layer: str) -> dict[str, NDArray[Any]] | None:
         """Statistics of the last step that was derived: the last recorded one, up to 64 recorded steps or a
-        second back, or after `flush` the last itself. From memory; no file is read.
+        second back, or after `flush`, and the first time, the last itself. From memory; no file is read.
 
         Parameters
         ----------
@@ -467,14 +467,19 @@ class Recording:
         -------
         dict
             Name of the registry -> array (N,): what is stored, what derives from it (`contraction`), and
-            `regime`, codes of `schema.REGIMES`. None before anything was derived.
+            `regime`, codes of `schema.REGIMES`. None before the first recorded step (of several processes:
+            the first `flush_steps` of them).
 
         Raises
         ------
         KeyError
             For a layer that is not recorded.
         """
-        return self._loop.last(layer)
+        found = self._loop.last(layer)
+        if found is None and not isinstance(self._buffer, RankedBuffer):  # which flush together
+            self._buffer.flush()
+            found = self._loop.last(layer)
+        return found
 
     def alerts(self) -> list[Alert]:
         """Alerts since the last call, by the rules of `probes.alerts` on what was derived so far (as `last`).
@@ -675,11 +680,20 @@ class Recording:
         self.found = opening.found
         if self._probes is not None:
             self._probes.alone = opening.alone
+        if self._finder is not None and not isinstance(
+            self._buffer, RankedBuffer
+        ):  # others have other layers
+            self._say_which_priors_fit_nothing(self._finder.unmatched_priors)
         if self._processes.writes:
             self._loop.begin(opening.layers, opening.config, opening.resume)
         atexit.register(self._close_at_exit)  # after the recorder's own, so that it runs before that
         opening.say_what_no_process_has()
         return True
+
+    def _say_which_priors_fit_nothing(self, patterns: Sequence[str]) -> None:
+        names = [one["name"] for one in self.found]
+        if patterns and names:
+            self._buffer.warn("priors", f"priors: no layer is called {patterns}; the layers are {names}")
 
     def _meet(self) -> bool:
         """At the first step: find the other processes; whether this one is to record."""

@@ -177,6 +177,11 @@ class Finder:
         if self._passes.would_count():
             self.passed_over[BROKEN_OFF] += 1
 
+    @property
+    def unmatched_priors(self) -> list[str]:
+        """Patterns of `priors` that have fitted no layer so far."""
+        return sorted(self._priors.unmatched)
+
     def _skipped(self, path: str) -> bool:
         return any(fnmatchcase(side, pattern) for side in path.split(" & ") for pattern in self._skip)
 

@@ -21,6 +21,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -40,9 +41,11 @@ from probes.watching.slots import DISTRIBUTION, Key, Slot
 
 Read = str | Callable[[Any, Any], Distribution | tuple[Tensor, ...]]
 """How a part is read: a text of the grammar above, or a function (module, output) of the user's."""
-PriorSpec = tuple[float, float] | Distribution | Callable[[Any, Any], Any] | Literal["unknown"]
-"""Mean and sd of a prior; a Gaussian distribution; a function (module, output) -> (mu, sigma) or a Gaussian
-distribution, called at each forward pass; or "unknown", which leaves KL out.
+PriorSpec = (
+    tuple[float | Tensor, float | Tensor] | Distribution | Callable[[Any, Any], Any] | Literal["unknown"]
+)
+"""Mean and sd of a prior, numbers or (N,); a Gaussian distribution; a function (module, output) -> (mu,
+sigma) or a Gaussian distribution, called at each forward pass; or "unknown", which leaves KL out.
 """
 
 
@@ -83,6 +86,8 @@ class Part:
     mask: str | Callable[[Any, Any], Tensor | None] | None = None
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.read, str) or callable(self.read)):
+            raise PartError(f"parts: {self.read!r} does not say where mean and scale are; write {GRAMMAR}")
         try:
             check_layout_name(self.layout)
             stated_prior("Part", self.prior)
@@ -155,7 +160,9 @@ def _with(source: PosteriorSource, part: Part, model: nn.Module) -> PosteriorSou
 
 
 def stated_prior(name: str, prior: PriorSpec | None) -> Prior:
-    """A prior as a user says it. Raises ValueError for an sd that is not above 0 or a text but "unknown"."""
+    """A prior as a user says it. Raises ValueError for an sd that is not above 0, a text but "unknown", and
+    what is no pair.
+    """
     if prior is None:
         return None
     if isinstance(prior, str):
@@ -166,10 +173,21 @@ def stated_prior(name: str, prior: PriorSpec | None) -> Prior:
         return PriorFunction(lambda _, __: prior, f"given: {type(prior).__name__}")
     if callable(prior):
         return PriorFunction(prior, f"given: {getattr(prior, '__qualname__', repr(prior))}")
-    mean, sd = map(float, prior)
-    if not sd > 0:
-        raise ValueError(f"the prior of {name!r} has the sd {sd:g}; it must be above 0")
-    return mean, sd
+    try:
+        given_mean, given_sd = prior
+        if any(isinstance(side, Tensor) and side.numel() != 1 for side in prior):
+            read: Prior = PriorFunction(lambda _, __: (given_mean, given_sd), "given: one a neuron")
+        else:
+            read = (float(given_mean), float(given_sd))
+        smallest = float(torch.as_tensor(given_sd).min())
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the prior of {name!r} is {prior!r}; it is (mean, sd), numbers or a tensor of one a neuron, a"
+            f" distribution, a function (module, output), or {UNKNOWN!r}"
+        ) from error
+    if not smallest > 0:
+        raise ValueError(f"the prior of {name!r} has the sd {smallest:g}; it must be above 0")
+    return read
 
 
 def with_prior(source: PosteriorSource, prior: Prior) -> PosteriorSource:

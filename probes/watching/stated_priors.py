@@ -26,14 +26,21 @@ class StatedPriors:
         {pattern of layer names: prior}, as the user wrote it.
     model
         What a prior that is a function is called with.
+
+    Attributes
+    ----------
+    unmatched
+        Patterns that have fitted no name so far.
     """
 
     def __init__(self, priors: Mapping[str, PriorSpec], model: nn.Module) -> None:
         self._priors: dict[str, Prior] = {name: stated_prior(name, prior) for name, prior in priors.items()}
         self._model = model
+        self.unmatched = set(self._priors)
 
     def _of(self, name: str) -> Prior:
         """The first whose pattern fits; None where none does."""
+        self.unmatched -= {pattern for pattern in self.unmatched if fnmatchcase(name, pattern)}
         return next((prior for pattern, prior in self._priors.items() if fnmatchcase(name, pattern)), None)
 
     def source_under(self, source: PosteriorSource) -> PosteriorSource:

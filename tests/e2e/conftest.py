@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "pages"))
 import find_browser
+from driving import new_profile
 from planted import write_run
 from serving import Server
 
@@ -31,8 +32,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A new browser profile, in which no request leaves this machine."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
-    context.set_default_timeout(find_browser.WAIT_MS)
+    context = new_profile(browser, color_scheme="dark")
     page = context.new_page()
     outside: list[str] = []
     page.on("request", lambda request: outside.append(request.url) if not _local(request.url) else None)

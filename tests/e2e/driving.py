@@ -6,19 +6,22 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 from find_browser import WAIT_MS
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from serving import ROOT
 
 SCREENSHOTS = ROOT / "screenshots"  # git-ignored
-SETTLE_TRIES = 30  # twice a second
+SETTLE_TRIES = 2 * WAIT_MS // 1000  # twice a second
 # pixels of Streamlit's table, whose cells are drawn on a canvas: its head, where a row's box is
 HEAD, TICK = 35, 17
 
 _DRAWN = """() => {
   const app = document.querySelector('[data-testid=stApp]')
+  if (window.asked?.busy()) return false
   if (!app || app.dataset.testScriptState !== 'notRunning' || !document.querySelector('h2')) return false
   const charts = [...document.querySelectorAll('[data-testid=stPlotlyChart]')]
   const waiting = document.querySelector('[data-stale=true], [data-testid=stSkeleton]')
@@ -26,8 +29,18 @@ _DRAWN = """() => {
 }"""
 
 
+def new_profile(browser: Browser, **options: Any) -> BrowserContext:
+    """A new profile of the browser, whose pages can tell `drawn` what they still wait for; `options` are
+    those of `browser.new_context`.
+    """
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | options)
+    context.set_default_timeout(WAIT_MS)
+    context.add_init_script(path=Path(__file__).with_name("asked.js"))
+    return context
+
+
 def drawn(page: Page) -> None:
-    """Wait until the server has run the page and its figures are drawn."""
+    """Wait until the server has run the page as often as was asked of it and its figures are drawn."""
     page.wait_for_function(_DRAWN, timeout=WAIT_MS)
 
 
@@ -47,6 +60,19 @@ def replay(page: Page) -> Locator:
 def picture(canvas: Locator) -> str:
     """A hash of what the canvas shows."""
     return hashlib.sha256(canvas.evaluate("canvas => canvas.toDataURL()").encode()).hexdigest()
+
+
+def settled_picture(canvas: Locator) -> str:
+    """The picture of a canvas once its page is drawn and it stays the same for half a second."""
+    drawn(canvas.page)
+    before = picture(canvas)
+    for _ in range(SETTLE_TRIES):
+        canvas.page.wait_for_timeout(500)
+        shown = picture(canvas)
+        if shown == before:
+            return shown
+        before = shown
+    raise AssertionError("the picture does not come to rest")
 
 
 def same_picture(canvas: Locator, shown: str) -> bool:
@@ -77,6 +103,8 @@ def scroll_to(place: Locator) -> None:
 def find_neurons(page: Page, text: str) -> None:
     """Ask the search line, and wait until the page of before is gone: a tick there would tick nothing."""
     search = page.get_by_role("textbox", name="Find neurons")
+    search.wait_for()
+    drawn(page)
     search.fill(text)
     search.press("Enter")
     page.wait_for_url(lambda url: parse_qs(urlparse(url).query).get("find") == [text])

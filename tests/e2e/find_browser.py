@@ -53,12 +53,15 @@ def _playwrights_own() -> Path | None:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The browser, without a window. Raises RuntimeError if there is none."""
-    from playwright.sync_api import sync_playwright
+    """The browser, without a window, of which `expect` expects things within WAIT_MS. Raises RuntimeError if
+    there is none.
+    """
+    from playwright.sync_api import expect, sync_playwright
 
     path = find()
     if path is None:
         raise RuntimeError("no Chromium: run `python tests/e2e/find_browser.py --install`")
+    expect.set_options(timeout=WAIT_MS)  # 5 s otherwise, whatever the time limit of the page
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from driving import SCREENSHOTS, WAIT_MS, drawn
+from driving import SCREENSHOTS, WAIT_MS, drawn, new_profile
 from find_browser import chromium
 from playwright.sync_api import Browser, Page, expect
 from serving import Server
@@ -39,13 +39,13 @@ def viewport(size: str) -> dict[str, int]:
 
 def opened(browser: Browser, size: str) -> Page:
     """An empty page of a size, that keeps the scripts of one page for the next."""
-    context = browser.new_context(
+    context = new_profile(
+        browser,
         viewport=viewport(size),
         device_scale_factor=WIDTHS[size][1],
         color_scheme=THEMES[0],
         reduced_motion="reduce",
     )
-    context.set_default_timeout(WAIT_MS)
     context.add_init_script(path=Path(__file__).with_name("audit.js"))
     return context.new_page()
 

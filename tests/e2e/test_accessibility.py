@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import ROOT, WAIT_MS, drawn, keep, query, replay
+from driving import ROOT, WAIT_MS, drawn, keep, new_profile, query, replay
 from playwright.sync_api import Browser, Page, TimeoutError, expect
 from serving import Server
 
@@ -30,7 +30,7 @@ PAGES = {
     "reference": "[data-testid=stTable]",
 }
 """Address of each page -> what is there once it is drawn."""
-SETTLE_MS, POLL_MS = 15_000, 500
+SETTLE_MS, POLL_MS = WAIT_MS, 500
 STOPS = 400  # presses of Tab: more than any page has controls
 NAMED = {
     "button",
@@ -53,8 +53,7 @@ STILL = "*, *::before, *::after { transition: none !important; animation: none !
 @pytest.fixture(scope="module")
 def audited(browser: Browser) -> Iterator[Page]:
     """A page with `audit` in it, and in one profile for all of the dashboard's."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
-    context.set_default_timeout(WAIT_MS)
+    context = new_profile(browser, color_scheme="dark")
     context.add_init_script(path=Path(__file__).with_name("audit.js"))
     page = context.new_page()
     yield page
@@ -213,7 +212,7 @@ def test_pictures_are_worked_by_keys_and_say_what_is_chosen(serve: Callable[...,
 def test_nothing_moves_by_itself_where_motion_is_unwelcome(
     serve: Callable[..., str], browser: Browser
 ) -> None:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    context = new_profile(browser, reduced_motion="reduce")
     page = context.new_page()
     page.goto(serve())
     canvas = replay(page)

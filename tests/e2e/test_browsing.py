@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from driving import WAIT_MS, cell, drawn, keep, query, replay, scroll_to, table, tick
+from driving import WAIT_MS, cell, drawn, keep, new_profile, query, replay, scroll_to, table, tick
 from planted import write_run
 from playwright.sync_api import Browser, Page, expect
 
@@ -58,10 +58,7 @@ def test_a_run_that_went_wrong_is_found_and_its_alert_leads_to_the_step(
 ) -> None:
     page.goto(serve(folder))
     expect(page.get_by_role("heading", name=re.compile("Replay · seed1"))).to_be_visible(timeout=WAIT_MS)
-    canvas = replay(page)
-    page.get_by_role("button", name="Pause").wait_for()
-    before = canvas.get_attribute("data-step")
-    expect(canvas).not_to_have_attribute("data-step", str(before), timeout=WAIT_MS)
+    expect(replay(page)).to_have_attribute("data-step", "60")  # it opens playing from the first step on
     keep(page, "1-latest-run-plays")
 
     page.get_by_role("link", name="Runs").click()
@@ -77,6 +74,8 @@ def test_a_run_that_went_wrong_is_found_and_its_alert_leads_to_the_step(
 
     page.get_by_role("radio", name="Seeds together").click()
     page.locator(".js-plotly-plot").first.wait_for()
+    drawn(page)
+    expect(table(page).get_by_test_id("glide-cell-3-1")).to_have_text(re.compile("^0(, 1)?$"))
     groups = [[cell(page, column, row) for column in (1, 2)] for row in range(2)]
     assert sorted(groups) == [["1", "0"], ["2", "0, 1"]]
     keep(page, "1-seeds-together")
@@ -85,6 +84,7 @@ def test_a_run_that_went_wrong_is_found_and_its_alert_leads_to_the_step(
     page.wait_for_url(re.compile(r"/health\?.*run=seed1"))
     alert = page.get_by_role("button", name=re.compile(rf"layer 1 · step {BROKEN}"))
     alert.wait_for()
+    drawn(page)
     box = alert.bounding_box()
     assert box
     assert box["y"] < 800, "seen without scrolling"
@@ -97,6 +97,7 @@ def test_a_run_that_went_wrong_is_found_and_its_alert_leads_to_the_step(
     # the canvas moves itself, and is then told the same step again
     page.get_by_role("button", name="One frame back").click()
     page.wait_for_url(lambda url: f"step={BROKEN}" not in url)
+    drawn(page)
     alert.click()
     expect(page.locator("canvas[data-map]")).to_have_attribute("data-step", str(BROKEN), timeout=WAIT_MS)
 
@@ -105,6 +106,7 @@ def test_find_tag_compare_and_open_a_run(serve: Callable[..., str], page: Page, 
     page.goto(f"{serve(folder)}/runs")
     page.get_by_text("1 of them cannot be read").click()
     page.get_by_text("is not readable as JSON").wait_for()
+    drawn(page)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     scroller = page.get_by_test_id("stDataFrame").first.locator(".dvn-scroller")
     assert scroller.evaluate("element => element.scrollWidth <= element.clientWidth"), (
@@ -132,7 +134,9 @@ def test_find_tag_compare_and_open_a_run(serve: Callable[..., str], page: Page, 
     keep(page, "1-what-differs")
     page.reload()
     page.get_by_text("What differs").wait_for()
+    drawn(page)
     page.get_by_role("radio", name="Table").click()
+    drawn(page)
     page.get_by_label("Find runs", exact=True).fill("seed=1")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("filter=seed"))
@@ -154,9 +158,8 @@ def test_find_tag_compare_and_open_a_run(serve: Callable[..., str], page: Page, 
 
 def test_a_report_works_from_disk(browser: Browser, folder: Path, tmp_path: Path) -> None:
     (file,) = export(folder / "seed0", html=tmp_path / "out" / "report.html")
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
+    context = new_profile(browser, color_scheme="dark")
     page = context.new_page()
-    page.set_default_timeout(WAIT_MS)
     asked: list[str] = []
     problems: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -182,10 +185,10 @@ def test_a_report_works_from_disk(browser: Browser, folder: Path, tmp_path: Path
     page.keyboard.press("Home")
     expect(canvas).to_have_attribute("data-step", "60")  # keys of the page are the page's: it scrolls
     canvas.hover(position={"x": 150, "y": 300})
-    tip = page.locator("[data-tip]").inner_text()
-    assert re.match(r"1:\d+\n", tip)
-    assert "select" not in tip, "nobody would hear of it"
-    assert page.locator("[data-figure] .main-svg").count() >= 12
+    tip = page.locator("[data-tip]")
+    expect(tip).to_have_text(re.compile(r"^1:\d+\n"))
+    assert "select" not in tip.inner_text(), "nobody would hear of it"
+    page.wait_for_function("document.querySelectorAll('[data-figure] .main-svg').length >= 12")
     for figure in page.locator("[data-figure]").all():
         assert figure.get_attribute("aria-label")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
@@ -212,10 +215,13 @@ def test_back_goes_one_page_back(serve: Callable[..., str], page: Page, folder: 
 
 
 def test_on_a_phone_the_menu_dims_and_no_buttons_stand_over_figures(shared: str, browser: Browser) -> None:
-    context = browser.new_context(
-        viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True, reduced_motion="reduce"
+    context = new_profile(
+        browser,
+        viewport={"width": 390, "height": 844},
+        is_mobile=True,
+        has_touch=True,
+        reduced_motion="reduce",
     )
-    context.set_default_timeout(WAIT_MS)
     page = context.new_page()
     page.goto(f"{shared}/health?run=planted")
     drawn(page)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driving import WAIT_MS, replay
+from driving import new_profile, replay
 from playwright.sync_api import Browser, Page
 
 from probes import Recorder
@@ -37,8 +37,7 @@ def test_an_sd_has_one_colour_in_the_dashboard_and_in_the_report(
     with Recorder(tmp_path / "runs" / "narrow", [{"name": "one", "neurons": 3}]) as recorder:
         recorder.record_block(np.arange(2), 0, narrow)
     (file,) = export(tmp_path / "runs" / "narrow", html=tmp_path / "report.html")
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
-    context.set_default_timeout(WAIT_MS)
+    context = new_profile(browser, color_scheme=scheme)
     context.add_init_script(f"({FILLS})()")
     for address in (f"{serve(tmp_path / 'runs')}/?run=narrow&step=1", file.as_uri()):
         page = context.new_page()

@@ -11,7 +11,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from driving import WAIT_MS, drawn, find_neurons, keep, panels, picture, query, replay, scroll_to, tick
+from driving import (
+    WAIT_MS,
+    drawn,
+    find_neurons,
+    keep,
+    new_profile,
+    panels,
+    picture,
+    query,
+    replay,
+    same_picture,
+    scroll_to,
+    settled_picture,
+    tick,
+)
 from playwright.sync_api import Page, expect
 from probed import write_probed
 from serving import Server
@@ -35,7 +49,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(page: Page, two: str) -> None:
     page.goto(f"{two}/?run=one&vs=two&step=39")
     canvas = replay(page)
-    before = picture(canvas)
+    before = settled_picture(canvas)
     box = canvas.bounding_box()
     assert box is not None
     canvas.click(position={"x": 0.6 * box["width"], "y": 0.7 * box["height"]})
@@ -77,22 +91,22 @@ def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(page: Page, t
 def test_one_probe_input_in_a_new_browser_shows_the_same_picture(page: Page, two: str) -> None:
     address = two
     page.goto(f"{address}/?run=one&step=10")
-    batch = picture(replay(page))
+    batch = settled_picture(replay(page))
     page.get_by_text("One probe input").click()
     page.wait_for_url(re.compile("input=0"))
     said = re.compile("posteriors of probe input 0")
     expect(replay(page)).to_have_attribute("aria-label", said, timeout=WAIT_MS)
-    single = picture(replay(page))
+    single = settled_picture(replay(page))
     assert single != batch
     browser = page.context.browser
     assert browser is not None
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
+    context = new_profile(browser, color_scheme="dark")
     other = context.new_page()
     other.goto(page.url)
     canvas = replay(other)
     expect(canvas).to_have_attribute("aria-label", said, timeout=WAIT_MS)
     assert canvas.get_attribute("data-step") == "10"
-    assert picture(canvas) == single
+    assert same_picture(canvas, single)
     context.close()
 
 
@@ -107,6 +121,8 @@ def test_five_neurons_of_two_layers_and_two_runs_on_shared_axes(page: Page, two:
     page.wait_for_url(re.compile(r"pin=one(/|%2F)1(:|%3A)\d"))
     keep(page, "3-pinned-on-the-map")
     page.get_by_role("link", name="Neurons", exact=True).click()
+    expect(page.get_by_role("textbox", name="Find neurons")).to_be_visible()
+    drawn(page)  # its list of runs is another than that of the page before
     for run, text, rows in (
         ("one", "layer:2 sort:-kl", (0, 1)),
         ("two", "layer:1 information>0 sort:-information", (0, 1)),

@@ -46,6 +46,11 @@ WRITER = """
 
 REACH = "plot => Math.max(...plot._fullData.flatMap((trace) => Array.from(trace.x || [0])))"
 """The last step of a figure."""
+REACHED = f"""figure => {{
+  const plot = document.querySelector(`[aria-label*='${{figure}}'] .js-plotly-plot`)
+  return plot && plot._fullData ? ({REACH})(plot) : -1
+}}"""
+"""The same of the figure of this name, -1 while it is not there."""
 
 
 @pytest.fixture
@@ -67,6 +72,11 @@ def reach(page: Page, figure: str) -> int:
     # while a page is drawn anew, a figure may for a moment stand in its old place and in its new one
     expect(panels(page, figure)).to_have_count(1, timeout=WAIT_MS)
     return int(panels(page, figure).evaluate(REACH))
+
+
+def comes_to(page: Page, figure: str, step: int) -> None:
+    """Wait until a figure ends at this step."""
+    page.wait_for_function(f"([figure, step]) => ({REACHED})(figure) === step", arg=[figure, step])
 
 
 def end_of_replay(page: Page) -> int:
@@ -105,9 +115,7 @@ def test_a_run_grows_on_its_pages_and_a_killed_one_says_crashed(
         (layers, "layers", "over steps, one panel a layer"),
     ):
         opened.wait_for_function(
-            "([figure, before]) => { const plot = document.querySelector(`[aria-label*='${figure}']"
-            f" .js-plotly-plot`); return plot && plot._fullData && ({REACH})(plot) > before }}",
-            arg=[figure, before[name]],
+            f"([figure, step]) => ({REACHED})(figure) > step", arg=[figure, before[name]]
         )
     expect(watched.locator("[data-readout]")).not_to_have_text(
         re.compile(rf"/ {before['replay']:,}$"), timeout=WAIT_MS
@@ -127,14 +135,13 @@ def test_a_run_grows_on_its_pages_and_a_killed_one_says_crashed(
             )
         keep(opened, f"5-{name}-crashed")
     expect(health.get_by_text(f"after step {last:,}")).to_be_visible(timeout=WAIT_MS)
-    drawn(layers)
-    assert reach(layers, "over steps, one panel a layer") == last
+    comes_to(layers, "over steps, one panel a layer", last)
 
     afterwards = page.context.new_page()
     afterwards.goto(f"{address}/layers?run=run")
     drawn(afterwards)
     expect(afterwards.get_by_role("heading", name=re.compile("crashed"))).to_be_visible(timeout=WAIT_MS)
-    assert reach(afterwards, "over steps, one panel a layer") == last
+    comes_to(afterwards, "over steps, one panel a layer", last)
 
 
 def age(folder: Path) -> None:

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from driving import drawn, keep, replay
-from find_browser import WAIT_MS
+from driving import drawn, keep, new_profile, replay
 from planted import write_run
 from playwright.sync_api import Browser, ConsoleMessage, expect
 from raw_requests import SECONDS, ask, open_socket
@@ -52,8 +51,7 @@ class Recorded:
     """A browser's profile in which a page asks only this machine; keeps what it asked for."""
 
     def __init__(self, browser: Browser, scheme: str = "light") -> None:
-        self.context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
-        self.context.set_default_timeout(WAIT_MS)
+        self.context = new_profile(browser, color_scheme=scheme)
         self.page = self.context.new_page()
         self.asked: list[str] = []
         self.sockets: list[str] = []

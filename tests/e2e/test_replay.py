@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from driving import WAIT_MS, drawn, keep, picture, query, replay, same_picture
+from driving import WAIT_MS, drawn, keep, new_profile, picture, query, replay, same_picture, settled_picture
 from planted import write_run
 from playwright.sync_api import Locator, Page, expect
 
@@ -60,8 +60,8 @@ def test_a_deep_link_opens_on_its_step_and_plays_from_there(serve: Callable[...,
     page.goto(f"{serve()}/?run=planted&step=40")
     canvas = replay(page)
     assert canvas.get_attribute("data-step") == "40"
-    page.wait_for_timeout(1000)
-    before, sent = picture(canvas), len(messages)
+    before = settled_picture(canvas)
+    sent = len(messages)
     page.get_by_role("button", name="Play", exact=True).click()
     expect(canvas).not_to_have_attribute("data-step", "40", timeout=WAIT_MS)
     assert picture(canvas) != before
@@ -111,10 +111,12 @@ def test_a_page_asked_for_first_on_a_fresh_server_has_the_whole_frame(
 def test_a_click_selects_a_ridge_as_it_selects_a_tile(serve: Callable[..., str], page: Page) -> None:
     page.goto(f"{serve()}/?run=planted&step=149")
     canvas = replay(page)
+    drawn(page)  # nothing above moves it any more
     canvas.click(position={"x": 150, "y": 300})
     page.wait_for_url(re.compile(r"neurons=1(:|%3A)\d"))
     assert "pin" not in query(page)
     selected = query(page)["neurons"][0]
+    drawn(page)
     canvas.hover(position={"x": 150, "y": 300})
     expect(page.locator("[data-tip]").first).to_have_text(re.compile(rf"^{selected}\n.*selected$", re.DOTALL))
     keep(page, "2-ridge-selected")
@@ -125,6 +127,7 @@ def test_a_click_selects_a_ridge_as_it_selects_a_tile(serve: Callable[..., str],
     tiles = page.locator("canvas[data-map]")
     expect(tiles).to_have_attribute("data-step", "149", timeout=WAIT_MS)
     page.locator(".js-plotly-plot").first.wait_for()
+    drawn(page)
     tiles.click(position={"x": 105, "y": 10})
     page.wait_for_url(re.compile(r"neurons=1(:|%3A)0"))
     page.get_by_text("1:0", exact=False).first.wait_for()
@@ -143,6 +146,8 @@ def test_layers_contract_from_the_prior_by_scrub_key_and_speed(serve: Callable[.
     last = medians(canvas)
     assert all(after < 0.85 * before for before, after in zip(first, last, strict=True))
 
+    page.wait_for_url(lambda url: "step=" not in url)  # the last one is said by none
+    drawn(page)
     strip = page.locator("canvas[data-strip]").bounding_box()
     assert strip
     page.mouse.move(strip["x"] + strip["width"] - 80, strip["y"] + 40)
@@ -150,6 +155,7 @@ def test_layers_contract_from_the_prior_by_scrub_key_and_speed(serve: Callable[.
     page.mouse.move(strip["x"] + strip["width"] / 2, strip["y"] + 40, steps=5)
     page.mouse.up()
     page.wait_for_url(re.compile("step="))
+    expect(canvas).to_have_attribute("data-step", query(page)["step"][0])
     middle = int(str(canvas.get_attribute("data-step")))
     assert 1 < middle < 150
     canvas.focus()
@@ -162,7 +168,7 @@ def test_layers_contract_from_the_prior_by_scrub_key_and_speed(serve: Callable[.
         page.keyboard.press(key)
         expect(canvas).to_have_attribute("data-step", str(expected), timeout=WAIT_MS)
     page.keyboard.press("[")
-    assert page.get_by_label("Speed of the replay").input_value() == "0.5"
+    expect(page.get_by_label("Speed of the replay")).to_have_value("0.5")
     slow, fast = frames_played(page, "0.25"), frames_played(page, "8")
     assert slow > 0
     assert fast / slow == pytest.approx(32, rel=0.01)
@@ -175,13 +181,14 @@ def test_two_runs_under_one_cursor_look_the_same_in_a_new_browser(
         write_run(tmp_path / f"seed{seed}", neurons=12, steps=80, seed=seed)
     page.goto(f"{serve(tmp_path)}/?run=seed0&step=40")
     canvas = replay(page)
-    alone = picture(canvas)
+    alone = settled_picture(canvas)
     page.get_by_role("combobox", name="Compare with").click()
     page.get_by_role("option", name="seed1").click()
     page.wait_for_url(re.compile("vs=seed1"))
     page.get_by_text("Left seed0, right seed1").wait_for()
+    expect(canvas).to_have_attribute("aria-label", re.compile("seed1, layer 3"))
     assert len(medians(canvas)) == 6
-    assert "seed1, layer 3" in str(canvas.get_attribute("aria-label"))
+    drawn(page)
     canvas.focus()
     page.keyboard.press("ArrowLeft")
     page.wait_for_url(re.compile(r"step=39\b"))
@@ -194,14 +201,12 @@ def test_two_runs_under_one_cursor_look_the_same_in_a_new_browser(
     keep(page, "2-two-runs")
     canvas.evaluate("canvas => canvas.blur()")
     page.mouse.move(5, 5)
-    drawn(page)
-    page.wait_for_timeout(500)  # the pinned ridge reaches the picture after the page has run
-    shown, address = picture(canvas), page.url
+    shown, address = settled_picture(canvas), page.url
     assert shown != alone
 
     browser = page.context.browser
     assert browser is not None
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
+    context = new_profile(browser, color_scheme="dark")
     other = context.new_page()
     other.goto(address)
     again = replay(other)

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from driving import ROOT, WAIT_MS
+from driving import ROOT, WAIT_MS, new_profile
 from playwright.sync_api import Browser, Page, expect
 from serving import Server
 
@@ -342,9 +342,8 @@ def test_hostile_values_in_the_address_are_shown_as_text(page: Page, evil_addres
 
 def test_hostile_texts_in_a_report_are_text(browser: Browser, evil: Path, tmp_path: Path) -> None:
     (file,) = export(evil / EVIL_NAME, html=tmp_path / "report.html")
-    context = browser.new_context()
+    context = new_profile(browser)
     page = context.new_page()
-    page.set_default_timeout(WAIT_MS)
     found = troubles(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

@@ -50,6 +50,7 @@ def test_a_line_s_end_leads_to_the_neuron_that_noticed_it(
     keep(page, "sequence-neuron")
 
     # by keys, and the same position in the replay along the sequence
+    drawn(page)
     page.get_by_role("listbox", name="Probe sequence").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")

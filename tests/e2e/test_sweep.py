@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from driving import WAIT_MS, drawn, keep, query
+from driving import WAIT_MS, drawn, keep
 from playwright.sync_api import Page, expect
 from serving import ROOT
 
@@ -35,4 +35,4 @@ def test_the_beta_at_which_a_layer_collapses_and_its_run(serve: Callable[..., st
     keep(page, "7-cell")
     page.get_by_test_id("stMain").get_by_role("link", name="Layers").first.click()  # the third
     expect(page.get_by_role("heading", name=re.compile("Layers"))).to_be_visible(timeout=WAIT_MS)
-    assert query(page)["run"][0].startswith("beta1.0-lr0.01-seed")
+    page.wait_for_url(re.compile(r"/layers\?.*run=beta1\.0-lr0\.01-seed"))

@@ -7,9 +7,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs, urlparse
 
 import pytest
-from driving import WAIT_MS, drawn, keep, panels, query, scroll_to
+from driving import WAIT_MS, drawn, keep, panels, scroll_to
 from forecasting import STEPS, write_forecasting
 from playwright.sync_api import Locator, Page, expect
 
@@ -69,4 +70,4 @@ def test_uncertainty_evolves_beside_the_twin(serve: Callable[..., str], page: Pa
     page.wait_for_function(NO_TWIN)
     page.get_by_role("button", name=re.compile("^Remove")).first.click()
     panels(page, "Forecasts of 2 probe inputs at 4 steps").wait_for()
-    assert len(query(page)["inputs"][0].split(",")) == 2
+    page.wait_for_url(lambda url: len(parse_qs(urlparse(url).query)["inputs"][0].split(",")) == 2)

@@ -418,6 +418,15 @@ def test_what_moves_alike_stands_beside_chance_and_untrained_networks(open_page:
     assert said.count("before training") == 4
 
 
+@pytest.mark.parametrize(
+    ("run", "said"), [("collapsed", "Uncertainty shows"), ("digits-vae", "give `inputs=`")]
+)
+def test_inputs_that_a_run_does_not_keep_are_told_with_what_can_be_done(
+    open_page: Open, run: str, said: str
+) -> None:
+    assert said in texts(open_page("neurons", SAMPLE_RUNS, run=run, neurons="1:3", detail="Inputs"))
+
+
 def test_other_probe_inputs_are_not_compared(open_page: Open, tmp_path: Path) -> None:
     write_probed(tmp_path / "one")
     write_probed(tmp_path / "two", inputs_seed=5)

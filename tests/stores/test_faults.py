@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +22,8 @@ import probes
 from benchmarks.store_server import environment
 from probes import mirror, notes, spool
 from probes.errors import RunError, WriteError
+from probes.fleet.copies import Copies
+from probes.log.check import check
 from probes.mirror import Mirror, follow, target_of
 from probes.spool import Spool
 from probes.storage import object_store, open_folder
@@ -395,3 +400,180 @@ def test_a_writer_is_not_kept_out_by_a_mirror_that_looks_for_one(run: Path) -> N
     with pytest.raises(RunError, match="is being written by another recorder"):
         Lock(run, LOCK_FILE)
     held.release()
+
+
+# ---- answers that are none
+
+
+def say_what_is_stored(request: Request, status: int, start: int, stop: int, told: str = "") -> None:
+    """Answer a GET with some bytes of the object, whatever was asked for."""
+    content = request.server.objects[request.bucket, request.key]
+    where = {"Content_Range": told or f"bytes {start}-{stop - 1}/{len(content)}"} if status == 206 else {}
+    tag = request.server.tag(request.server.digest(content))
+    request.say(status, content[start:stop], ETag=tag, Last_Modified="Fri, 27 Nov 2026 10:00:00 GMT", **where)
+
+
+@pytest.mark.parametrize("fault", ["200", "another range", "other bytes under the right range"])
+def test_what_is_not_the_range_that_was_asked_for_is_refused(
+    store: FaultyStore, run: Path, forget: Callable[[], None], fault: str
+) -> None:
+    follow(run, target_of(URL), ROUND)
+    forget()
+
+    def plant(request: Request) -> None:
+        if found := re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("Range") or ""):
+            start, stop = int(found[1]), int(found[2]) + 1
+            size = len(store.objects[request.bucket, request.key])
+            if fault == "200":
+                say_what_is_stored(request, 200, 0, size)
+            elif fault == "another range":
+                say_what_is_stored(request, 206, start + 1, stop)
+            else:
+                stop = min(stop, size)
+                told = f"bytes {start}-{stop - 2}/{size}"
+                say_what_is_stored(request, 206, start + 1, stop, told)
+
+    store.fault = plant
+    with pytest.raises(RunError, match=re.escape(PAGES)):
+        probes.Run(URL).history(0)
+
+
+def test_a_page_in_the_place_of_a_listing_is_no_run_without_rows(
+    store: FaultyStore, run: Path, forget: Callable[[], None]
+) -> None:
+    """A proxy or a sign-in page says 200 to everything: read as XML, it lists nothing."""
+    follow(run, target_of(URL), ROUND)
+    forget()
+    opened = probes.Run(URL)
+
+    def sign_in(request: Request) -> None:
+        if not request.key:
+            request.say(200, b"<html>Sign in to the network</html>")
+
+    store.fault = sign_in
+    for ask in (opened.refresh, lambda: probes.Run(URL)):
+        with pytest.raises(RunError, match=r"listed without the run\.json"):
+            ask()
+    assert any("listed without" in finding.what for finding in check(URL))
+    copies = Copies()
+    with pytest.raises(RunError, match=r"listed without the run\.json"):
+        copies.listing(URL)
+    copies.close()
+
+
+def test_the_second_page_of_a_listing_that_is_refused_leaves_no_half_of_it(
+    store: FaultyStore, run: Path, monkeypatch: pytest.MonkeyPatch, forget: Callable[[], None]
+) -> None:
+    follow(run, target_of(URL), ROUND)
+    forget()
+    listing = store._listing
+    more = b"<IsTruncated>true</IsTruncated><NextContinuationToken>next</NextContinuationToken>"
+    monkeypatch.setattr(
+        store, "_listing", lambda asked: listing(asked).replace(b"<IsTruncated>false</IsTruncated>", more)
+    )
+    store.fault = lambda asked: "continuation-token" in asked.query and asked.refuse(403, "AccessDenied")
+    with pytest.raises(RunError, match="cannot be listed"):
+        probes.Run(URL)
+
+
+def test_a_run_that_is_deleted_while_it_is_read(store: FaultyStore, run: Path) -> None:
+    follow(run, target_of(URL), ROUND)
+    opened = probes.Run(URL)
+    store.objects.clear()
+    for ask in (lambda: opened.history(0), opened.scalars, opened.refresh, lambda: probes.Run(URL)):
+        with pytest.raises(RunError, match="holds no run"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://b/a b/ü+%41&=,(1)", "s3://b/~x/%2F..y/'q'", "s3://b/日本/🙂"], ids=["a", "b", "c"]
+)
+def test_a_place_with_letters_that_urls_escape(
+    store: FaultyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, forget: Callable[[], None]
+) -> None:
+    """And a spool whose folder has a space."""
+    monkeypatch.setenv("PROBES_SPOOL", str(tmp_path / "spool of mine"))
+    with probes.Recorder(url, LAYERS) as recorder:
+        record(recorder, 0, 3)
+    forget()
+    assert ("b", f"{url.removeprefix('s3://b/')}/run.json") in store.objects
+    assert probes.Run(url).steps.tolist() == [0, 1, 2]
+    assert probes.catalog(url.rpartition("/")[0])["path"].tolist() == [url]
+
+
+# ---- what an error holds
+
+
+def test_no_error_holds_a_secret(
+    store: FaultyStore, run: Path, monkeypatch: pytest.MonkeyPatch, forget: Callable[[], None]
+) -> None:
+    """Not in what it was raised from either, nor in the variables of the frames that it passed."""
+    follow(run, target_of(URL), ROUND)
+    secret = "planted-secret-key"
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    store.fault = lambda asked: asked.refuse(403, "SignatureDoesNotMatch", f"{secret} is not the key")
+    for ask in (
+        lambda: probes.Run(URL),
+        lambda: probes.catalog("s3://b/runs"),
+        lambda: open_folder(URL).put("a", b""),
+    ):
+        with pytest.raises((RunError, WriteError)) as raised:
+            ask()
+        shown = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
+        seen: BaseException | None = raised.value
+        while seen is not None:
+            assert secret not in f"{seen}{seen!r}"
+            seen = seen.__cause__ or seen.__context__
+        ours = [frame for frame in shown.stack if f"{os.sep}probes{os.sep}" in frame.filename]
+        assert ours
+        assert not [
+            frame.name for frame in ours if "tests" not in frame.filename and secret in str(frame.locals)
+        ]
+    client = open_folder(URL)
+    assert secret not in f"{client!r}{vars(client)!r}"
+
+
+# ---- resumed
+
+
+def test_a_spool_that_was_left_behind_is_not_gone_on_with(
+    store: FaultyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store would take nothing of it: said before the training, not after."""
+    with probes.Recorder(URL, LAYERS) as recorder:
+        record(recorder, 0, 3)
+    first = os.environ["PROBES_SPOOL"]
+    monkeypatch.setenv("PROBES_SPOOL", str(tmp_path / "elsewhere"))
+    with probes.Recorder.resume(URL, 2) as recorder:
+        record(recorder, 3, 5)
+    monkeypatch.setenv("PROBES_SPOOL", first)
+    with pytest.raises(RunError, match="was resumed elsewhere"):
+        probes.Recorder.resume(URL, 2)
+    shutil.rmtree(spool.spool_folder(URL))  # what the message says
+    with probes.Recorder.resume(URL, 4) as recorder:
+        record(recorder, 5, 6)
+    assert probes.Run(URL).steps.tolist() == list(range(6))
+
+
+def test_a_disk_that_fills_while_a_run_is_fetched(
+    store: FaultyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, and no half manifest stays in the way of the next resume."""
+    with probes.Recorder(URL, LAYERS) as recorder:
+        record(recorder, 0, 3)
+    monkeypatch.setenv("PROBES_SPOOL", str(tmp_path / "elsewhere"))
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        write(path, content[:50])
+        if b'"segments"' in content:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(WriteError, match="the disk is full"):
+            probes.Recorder.resume(URL, 2)
+    with probes.Recorder.resume(URL, 2) as recorder:
+        record(recorder, 3, 5)
+    assert probes.Run(URL).steps.tolist() == list(range(5))

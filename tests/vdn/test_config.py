@@ -36,7 +36,7 @@ def test_twins_of_series_have_a_learning_rate_of_their_own():
     [
         ({"steps": 0}, "--steps must be at least 1"),
         ({"sigma": "none"}, "--sigma is one of shared, per_neuron, input"),
-        ({"latent_dim": 3}, "--latent-dim is one of 1, 2, 4, 8, 16"),
+        ({"latent_dim": 0}, "--latent-dim must be at least 1"),
         ({"neurons": 2.5}, "--neurons takes int"),
         ({"beta": "x"}, "--beta takes float"),
         ({"lr": float("nan")}, "--lr must be at least 0"),

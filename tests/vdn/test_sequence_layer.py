@@ -106,3 +106,9 @@ def test_draws_that_do_not_fit_the_noise_are_named(shape):
     layer = SequenceNeurons(4, N)
     with pytest.raises(ValueError, match=r"z0 .* does not fit noise"):
         layer(torch.randn(B * S, T, 4), torch.randn(shape), torch.randn(S, B, T, N, 1))
+
+
+@pytest.mark.parametrize(("neurons", "latent_dim"), [(0, 1), (2, 0)])
+def test_a_layer_of_nothing_is_refused(neurons, latent_dim):
+    with pytest.raises(ValueError, match="at least one neuron of one latent dimension"):
+        SequenceNeurons(4, neurons, latent_dim)

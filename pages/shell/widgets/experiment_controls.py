@@ -43,7 +43,8 @@ def form(context: RunContext, name: str, again: bool) -> None:
             for item in EXPERIMENTS[name].settings
         }
         split = str(st.selectbox("Split", SPLITS, key=f"{name}_split", width=150))
-        pinned = bool(pins) and st.toggle(f"The {len(pins)} pinned neurons", key="walk_pinned")
+        told = "The pinned neuron" if len(pins) == 1 else f"The {len(pins)} pinned neurons"
+        pinned = bool(pins) and st.toggle(told, key="walk_pinned")
         at = _position(context) if name == "traversal" else None
         split = split if at is None else "validation"  # whose first sequence that page shows
         st.button(

@@ -44,6 +44,11 @@ def _why_not(shown: Sequence[Pinned]) -> None:
     """In one line, where nothing else stands in the tab."""
     if shown and all(map(neuron_shapes.is_code, shown)):
         st.caption("A code has no posterior of its own by which inputs could be ranked.")
+    elif any("data_file" in neuron.context.run.config for neuron in shown):  # of `vdn train`
+        st.caption(
+            "`vdn train` does not keep what its probe inputs look like; Uncertainty shows what was predicted"
+            " of them."
+        )
     else:
         st.caption("The run does not say what its probe inputs are: give `inputs=` to `watch` or `snapshot`.")
 

@@ -74,7 +74,7 @@ def _opened(context: RunContext, step: int, view: step_axis.View) -> None:
         st.caption(f"No neuron has changed its regime{within}.")
         return
     shown = list(range(len(context.names)))
-    notes = [f"{len(found):,} moves: up came alive, down was lost, by where they went."]
+    notes = [f"{len(found):,} moves: bars up came alive, bars down were lost; colours say where to."]
     if len(shown) > PANELS:
         shown = evenly_spaced(len(shown), PANELS).tolist()
         notes.append(f"{PANELS} of {len(context.names)} layers are drawn; the table has all.")

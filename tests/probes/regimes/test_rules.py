@@ -146,6 +146,15 @@ def test_thresholds_are_parameters():
     assert regimes.classify(frame, regimes.Thresholds(energy=0.8)).tolist() == [8]
 
 
+def test_thresholds_may_be_some_by_name():
+    frame = pd.DataFrame([LIVING])
+    some = {"information": 0.25, "contraction": 0.6}
+    assert regimes.classify(frame, some).tolist() == [5]
+    assert regimes.explain(LIVING, some) == regimes.explain(LIVING, regimes.Thresholds(**some))
+    with pytest.raises(ValueError, match="thresholds has informations; a limit is one of clamp_share, "):
+        regimes.classify(frame, {"informations": 0.25})
+
+
 def test_limits_in_nats_scale_with_the_dimensions():
     row = LIVING | {
         "information": 0.015,

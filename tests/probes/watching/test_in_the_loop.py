@@ -157,6 +157,13 @@ def test_the_last_statistics_come_from_memory(tmp_path, model, monkeypatch):
     assert (recording.last("latent")["kl"] > 0).all(), "what is changed is the caller's"
 
 
+def test_the_first_question_is_answered_at_once(tmp_path, model):
+    with probes.watch(model, tmp_path / "run") as recording:
+        train(recording, model, 3)
+        last = recording.last("latent")
+    np.testing.assert_allclose(last["kl"], Run(tmp_path / "run").at(2, "latent", ["kl"])["kl"], rtol=1e-6)
+
+
 def test_other_ranks_have_nothing_to_tell(tmp_path, model, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     with probes.watch(model, tmp_path / "run") as recording:

@@ -142,6 +142,32 @@ def test_a_prior_that_is_none_is_refused(prior):
         Part("mu, sigma", prior=prior)
 
 
+@pytest.mark.parametrize("read", [5, None, ["mu", "log_sigma"], {"read": "mu, log_sigma"}])
+def test_a_part_of_another_type_is_refused_with_the_grammar(read):
+    with pytest.raises(PartError, match="does not say where mean and scale are; write"):
+        Part(read)
+
+
+@pytest.mark.parametrize("prior", [3, (1.0,), (1.0, "b"), (torch.zeros(NEURONS), torch.zeros(NEURONS))])
+def test_a_prior_by_name_that_is_none_is_refused(tmp_path, prior):
+    with pytest.raises(ValueError, match="the prior of 'z'"):
+        watch(Encoder0(), tmp_path / "run", priors={"z": prior})
+
+
+def test_priors_may_be_one_a_neuron(tmp_path):
+    model, x = ReturnsMuLogVar(), torch.randn(BATCH, INPUTS)
+    mean, sd = torch.linspace(-1, 1, NEURONS), torch.linspace(0.5, 2, NEURONS)
+    run, found = record(model, tmp_path / "run", x, priors={"*": (mean, sd)})
+    assert [one["origins"]["prior"] for one in found] == ["stated"]
+    mu, log_var = model(x)
+    close(run, kl_divergence(Normal(mu, (log_var / 2).exp()), Normal(mean, sd)).mean(0))
+
+
+def test_a_prior_for_a_name_that_no_layer_has_is_said(tmp_path):
+    with pytest.warns(RuntimeWarning, match=r"priors: no layer is called \['latnet\*'\]; the layers are \["):
+        record(ReturnsMuLogVar(), tmp_path / "run", priors={"latnet*": (0.0, 2.0), "*": (0.0, 1.0)})
+
+
 def test_an_unknown_prior_leaves_kl_out(tmp_path):
     run, found = record(Encoder0(), tmp_path / "run", parts={"": Part("mu, log_sigma", prior="unknown")})
     assert found[0]["origins"]["prior"] == "absent"
