@@ -410,7 +410,7 @@ def _read_joint(q: Distribution, prior: Any, mask: Tensor | None, layout: Layout
             " out, and positions count as independent inputs"
         )
     base = unwrapped(q)
-    if len(base.event_shape) != 1:
+    if len(base.event_shape) > 1:  # none: components of their own, under a prior of all of them
         raise NotReadable(
             f"a {type(base).__name__} is of values {tuple(base.event_shape)} together, no vector of neurons:"
             " hand draws of it, (S, B, N), to probes.observe_samples"
