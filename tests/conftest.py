@@ -7,9 +7,12 @@ from __future__ import annotations
 import ast
 import gc
 import os
+import sys
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 # Networks are small and there is a worker of pytest-xdist for each core: a second thread would wait for work
 # in a loop. Set before torch is loaded, it holds in what tests start too; Arrow keeps its threads, which
@@ -17,6 +20,7 @@ from pathlib import Path
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 HERE = Path(__file__).parent
+MAIN = sys.modules["__main__"]
 TRAINING = ("torch", "vdn", "examples")
 """Packages that need torch, or are it."""
 
@@ -70,3 +74,9 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """What ends with the interpreter may be collected again: DuckDB lists what it takes for leaked."""
     gc.unfreeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """A test that runs a page leaves app.py as `__main__`, which a spawned process of a later one runs."""
+    sys.modules["__main__"] = MAIN

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-WAIT = 30  # seconds until a process has started or ended on a busy machine
+WAIT = 120  # seconds until a process has started or ended on a busy machine
 
 
 def until(condition: Callable[[], bool]) -> None:

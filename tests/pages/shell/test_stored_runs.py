@@ -25,7 +25,7 @@ def silent(monkeypatch: pytest.MonkeyPatch, run_folder: Path) -> Iterator[thread
     def rows(folder: Any, nested: bool = False) -> list[dict[str, Any]]:
         if "s3:" not in str(folder):
             return real(folder, nested)
-        answer.wait(30)
+        answer.wait(240)  # longer than a page takes
         raise RunError("s3://nowhere/runs cannot be listed: no route")
 
     monkeypatch.setattr(probes, "catalog_rows", rows)

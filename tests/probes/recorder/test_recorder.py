@@ -161,12 +161,14 @@ def test_what_a_call_hands_over_is_kept_though_the_call_tells_of_a_full_disk(tmp
     recorder = Recorder(tmp_path / "run", LAYER, flush_seconds=0.01)
     told = []
     for step in range(20):
+        while step == 10 and not disk.refused:  # the thread meets it, however late
+            time.sleep(0.01)
         disk.full = step < 10
         for call in (
             lambda step=step: recorder.record(step, 0, mean=[step, step, step]),
             lambda step=step: recorder.scalar(step, "nll", step),
         ):
-            time.sleep(0.02)  # the thread meets it
+            time.sleep(0.02)
             try:
                 call()
             except RecorderError as error:

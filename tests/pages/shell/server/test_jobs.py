@@ -55,8 +55,8 @@ import sys, time
 from probes.experiments import store
 try:
     with store.tracked(sys.argv[1], "shift") as tracker:
-        for done in range(1000):
-            tracker(done, 1000)
+        for done in range(10_000):
+            tracker(done, 10_000)
             time.sleep(0.02)
 except store.Cancelled:
     sys.exit(130)
