@@ -5,6 +5,7 @@ benchmarks.
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,7 +18,22 @@ from types import TracebackType
 from typing import IO, Self
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 60
+START_SECONDS = 120
+# two workers' own ports, below those that the system gives to whoever asks for any
+PORTS, PORTS_EACH = 20_000, 6_000
+
+
+def free_port() -> int:
+    """A port that neither a server nor the other of two workers has: the system may give one twice before a
+    server listens there.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = PORTS + PORTS_EACH * (worker % 2)
+    while True:
+        port = random.randrange(first, first + PORTS_EACH)
+        with socket.socket() as free:
+            if free.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 class Server:
@@ -38,9 +54,7 @@ class Server:
         options: Sequence[str] = (),
         path: str = "",
     ) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         command = [
             sys.executable,
             "-m",

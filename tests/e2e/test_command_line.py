@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlparse
 
-from serving import ROOT, START_SECONDS
+from serving import ROOT, START_SECONDS, free_port
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -31,7 +30,7 @@ def start(*arguments: str) -> subprocess.CompletedProcess[str]:
         "--",
     ]
     return subprocess.run(
-        [*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=START_SECONDS, check=False
     )
 
 
@@ -77,9 +76,7 @@ def test_a_first_start_on_a_terminal_does_not_wait_for_an_address() -> None:
 
 def test_probes_ui_serves_from_any_folder(runs: Path, tmp_path: Path) -> None:
     """Options of the command, Streamlit's and the dashboard's arrive; Ctrl-C is no error."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     words = ["ui", str(runs), "--port", str(port), "--no-browser", "--base-path", "/dash", "--read-only"]
     with subprocess.Popen(
         [sys.executable, "-m", "probes", *words],

@@ -21,7 +21,7 @@ from driving import drawn, keep, new_profile, replay
 from planted import write_run
 from playwright.sync_api import Browser, ConsoleMessage, expect
 from raw_requests import SECONDS, ask, open_socket
-from serving import ROOT, Server
+from serving import ROOT, Server, free_port
 
 TOKEN = "a-token-of-this-test"
 NAME = "dash.localhost"  # which a browser takes for this machine
@@ -190,9 +190,7 @@ def nginx(tmp_path: Path) -> Iterator[Callable[[str], int]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def run(servers: str) -> int:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port: int = free.getsockname()[1]
+        port = free_port()
         folder = tmp_path / str(port)
         folder.mkdir()
         parts = [f"{part}_temp_path {folder}/{part};" for part in (
