@@ -4,7 +4,7 @@
   const RERUN = 0x5a // how a BackMsg with rerun_script begins
   const NEW_SESSION = 4, SCRIPT_FINISHED = 6 // fields of a ForwardMsg: a run begins, and ends
   const FOR_ANOTHER = 2 // a run that ended because the next one was asked for
-  const QUIET_MS = 400 // since a key, a click, a word of the server: a table waits before it tells of a tick
+  const QUIET_MS = 250 // since a key, a click, a word of the server: a table waits before it tells of a tick
   const DROPPED_MS = 10_000 // a part of the page that is gone asks for a run that never begins
   let state = "idle", last = 0
 

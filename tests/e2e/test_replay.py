@@ -30,7 +30,9 @@ def frames_played(page: Page, speed: str) -> float:
     The clock is the test's meanwhile, so that a busy machine plays as far as an idle one.
     """
     page.get_by_label("Cursor over the run's steps").fill("0")
+    drawn(page)  # an answer to the speed of before would put that back
     page.get_by_label("Speed of the replay").select_option(speed)
+    drawn(page)
     frames = page.get_by_role("button", name="Play", exact=True).evaluate(
         """(play, [scrub, wait, frame]) => {
           const [request, clock] = [window.requestAnimationFrame, performance.now]
