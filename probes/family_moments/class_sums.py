@@ -27,8 +27,7 @@ def class_sums(own: Mapping[str, Tensor], prior: Mapping[str, Tensor] | None) ->
     Parameters
     ----------
     own
-        "probability" (B, N, C) and, where they are known, "logits", which are normalised; or "raw" alone,
-        logits that are not.
+        "probability" (B, N, C) and, where they are known, "logits", which are normalised.
     prior
         The same, (1, N, C) where it is one for all rows, of the same type.
 
@@ -38,8 +37,7 @@ def class_sums(own: Mapping[str, Tensor], prior: Mapping[str, Tensor] | None) ->
         t0 (N, C), score, prior_entropy, kl, active_share (N,), float64. None where the prior is not one, a KL
         is not finite, or the tensors are on another device, which would wait for being asked that.
     """
-    raw = own.get("raw")
-    q = own["probability"] if raw is None else raw
+    q = own["probability"]
     count, neurons, classes = q.shape
     if prior is None or len(prior["probability"]) != 1 or not q.numel() or q.device.type != "cpu":
         return None
@@ -49,16 +47,11 @@ def class_sums(own: Mapping[str, Tensor], prior: Mapping[str, Tensor] | None) ->
     of_prior, inverse = log_p.reshape(1, -1), p.reciprocal().reshape(1, -1)
     step = max(1, PART // flat.shape[1])
     terms, kl = q.new_empty((min(step, count), flat.shape[1])), q.new_empty(count * neurons)
-    normalised = None if raw is None else torch.empty_like(terms)
     share, rows, one = q.new_zeros((1, flat.shape[1])), q.new_ones((1, count)), q.new_ones(classes)
     for start in range(0, count, step):
         some = flat[start : start + step]
         part = terms[: len(some)]
-        if normalised is not None:
-            torch.log_softmax(some.view(-1, neurons, classes), -1, out=part.view(-1, neurons, classes))
-            some = torch.exp(part, out=normalised[: len(some)])
-            part.clamp_min_(LEAST).sub_(of_prior)
-        elif log_q is None:
+        if log_q is None:
             torch.mul(some, inverse, out=part).clamp_min_(TINY).log_()
         else:
             torch.clamp_min(log_q[start : start + step], LEAST, out=part).sub_(of_prior)

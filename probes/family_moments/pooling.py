@@ -19,7 +19,6 @@ from probes.families import FAMILIES
 from probes.families.exponential import EXPONENTIAL, NUMPY, ExponentialFamily, Functions
 from probes.families.gaussian import GAUSSIAN
 from probes.families.moments_only import MOMENTS_ONLY
-from probes.family_moments.class_logits import ClassLogits, first_of
 from probes.family_moments.class_sums import class_sums
 from probes.family_moments.rows import Pooled, Rows, wide
 from probes.family_moments.samples import derive_samples, standard_error
@@ -141,28 +140,23 @@ class FamilyMoments:
             _complete(self.family, prior, "prior of a ")
         kind = EXPONENTIAL.get(self.family)
         vector = kind is not None and kind.vector
-        first = (
-            first_of(parameters) if isinstance(parameters, ClassLogits) else _first(self.family, parameters)
-        )
+        first = _first(self.family, parameters)
         if first.dim() != 2 + vector:
             raise ValueError(
                 f"{'(B, N, C)' if vector else '(B, N)'} of a {self.family}, got {tuple(first.shape)}"
             )
         with unrounded(first.device):
             rows = Rows(len(first), mask, first.device)
+            own = {
+                name: _number(value.expand(first.shape), kind)
+                for name, value in parameters.items()
+                if name != "logits" or vector  # of two classes p ln p is cheaper, and loses nothing
+            }
+            own = _of_members(self.family, own)
             given = None if prior is None else {n: _number(v, kind, first) for n, v in prior.items()}
-            sums = self.family == "categorical" and mask is None and kl is None
-            means, own = None, {}
-            if sums and isinstance(parameters, ClassLogits):
-                means = class_sums({"raw": _number(first, kind)}, given)
-            if means is None:
-                own = {
-                    name: _number(value.expand(first.shape), kind)
-                    for name, value in parameters.items()
-                    if name != "logits" or vector  # of two classes p ln p is cheaper, and loses nothing
-                }
-                own = _of_members(self.family, own)
-                means = class_sums(own, given) if sums and not isinstance(parameters, ClassLogits) else None
+            means = None
+            if self.family == "categorical" and mask is None and kl is None:
+                means = class_sums(own, given)
             if means is not None:
                 pooled = Pooled(rows.count, torch.zeros_like(means["kl"]), means)
             else:

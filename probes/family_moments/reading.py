@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.distributions import transforms as tt
 
 from probes.families import FAMILIES
-from probes.family_moments.class_logits import first_of
 from probes.family_moments.drawing import draws
 from probes.family_moments.widening import widened
 
@@ -123,8 +122,8 @@ def default_prior(family: str, parameters: Mapping[str, Tensor]) -> Parameters |
         Uniform for categorical and Bernoulli; None for others: their KL is null.
     """
     if family == "categorical":
-        like = first_of(parameters)
-        return {"probability": like.new_full(like.shape[-1:], 1 / like.shape[-1])}
+        probability = parameters["probability"]
+        return {"probability": probability.new_full(probability.shape[-1:], 1 / probability.shape[-1])}
     if family == "bernoulli":
         return {"probability": parameters["probability"].new_full((), 0.5)}
     return None

@@ -25,21 +25,18 @@ from probes.family_moments import (
     prior_parameters,
     read_distribution,
 )
-from probes.family_moments.class_logits import ClassLogits, first_of
 from probes.family_moments.drawing import draws
 from probes.family_moments.reading import generic, is_one_variable
 from probes.watching.gaussians import is_full_gaussian, unwrapped
 from probes.watching.hooks import drawing
 from probes.watching.layouts import Layout, Observed, mask_rows, positions_of
-from probes.watching.made import Logits, tensors_of
+from probes.watching.made import tensors_of
 from probes.watching.posterior_source import UNKNOWN, Taken
 from probes.watching.tensors import NotReadable, plain
 
 CLASSED = ("categorical", "dirichlet")
 """Families whose parameters have an axis of classes or components behind that of the neurons."""
 ASSUMES_UNIFORM = ("categorical", "bernoulli")
-RAW_LOGITS = ("raw",)
-"""What is kept of logits, which are normalised where they are read."""
 DRAWN = ("student_t", "generic")
 """Families whose own sums hold no KL."""
 SAMPLES_OF_A_FLOW = 4
@@ -82,7 +79,7 @@ class FamilyObserved(NamedTuple):
     @property
     def rows(self) -> int:
         """Inputs, or positions of them."""
-        first = first_of(self.parameters)
+        first = next(iter(self.parameters.values()))
         return first.shape[1] if self.family == "samples" else len(first)
 
     @property
@@ -90,7 +87,7 @@ class FamilyObserved(NamedTuple):
         """Neurons, and latent dimensions of each, which is 1."""
         if self.family == "codes":
             return self.size or 0, 1
-        first = first_of(self.parameters)
+        first = next(iter(self.parameters.values()))
         return first.shape[2 if self.family == "samples" else 1], 1
 
     def prior_parameters(self) -> dict[str, float] | None:
@@ -163,13 +160,11 @@ class FamilyReader:
         first = taken[0]
         assert first is not None  # a family has a parameter at least
         lead = first.shape[: first.dim() - self.trailing]
-        found: Mapping[str, Tensor] = {
+        found = {
             name: self._rows(value.expand(first.shape), lead)
             for name, value in zip(self.parameters, taken[:count], strict=True)
             if value is not None
         }
-        if self.parameters == RAW_LOGITS:
-            found = ClassLogits(found["raw"])
         *given, kl, mask = taken[count:]
         prior, by_row = None, False
         if self.prior is not None:
@@ -276,7 +271,7 @@ def read_posterior(
     if is_joint(q):
         return _read_joint(q, prior, mask, layout)
     try:
-        found = _as_generic(base) if _is_normal(base) else _read(q, base)
+        found = _as_generic(base) if _is_normal(base) else read_distribution(q)
         if found.family == "gaussian":  # of a class that has a density of its own
             found = generic(base)
     except (ValueError, NotImplementedError) as error:
@@ -321,14 +316,6 @@ def read_posterior(
     )
     own = parameters.values() if not _is_trained(q) else [value.clone() for value in parameters.values()]
     return Read(reader, (*map(plain, own), *given, kl, mask), found.map)
-
-
-def _read(q: Distribution, base: Any) -> FamilyReading:
-    """Of a network's logits as they stand, of another distribution by its class."""
-    if isinstance(base, Logits):
-        raw = base.raw()
-        return FamilyReading("categorical", {"raw": raw}, classes=raw.shape[-1])
-    return read_distribution(q)
 
 
 def _is_trained(distribution: Any) -> bool:

@@ -17,12 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
-from torch.distributions.utils import lazy_property
 
 from probes.family_moments.widening import HALF
 from probes.watching.evidence import NOTE, CandidateKey, near
 from probes.watching.gaussians import is_gaussian, map_of, unwrapped
-from probes.watching.tensors import NotReadable
 
 Made = tuple["ref[Distribution]", str | None, str | None]
 """A distribution, its family's name, None for a Gaussian, and the map that a Gaussian stands behind."""
@@ -36,35 +34,15 @@ _GUMBEL = F.gumbel_softmax
 
 
 class Logits(Categorical):
-    """A categorical distribution of logits (..., C), normalised without a graph when somebody asks; `drawn`:
-    as given.
-    """
+    """A categorical distribution of logits (..., C), normalised without a graph; `drawn`: as given."""
 
     def __init__(self, logits: Tensor) -> None:
-        self.drawn, self._version = logits, _version(logits)
+        self.drawn = logits
+        numbers = logits.detach()
+        self.logits = (numbers.float() if numbers.dtype in HALF else numbers).log_softmax(-1)
+        self.probs = self.logits.exp()
         self._num_events = logits.shape[-1]
         Distribution.__init__(self, logits.shape[:-1], validate_args=False)
-
-    def raw(self) -> Tensor:
-        """The logits as they were given, detached. Raises NotReadable where they were changed since."""
-        if _version(self.drawn) != self._version:
-            raise NotReadable("its logits were changed in place before they could be read")
-        numbers = self.drawn.detach()
-        return numbers.float() if numbers.dtype in HALF else numbers
-
-    @lazy_property
-    def logits(self) -> Tensor:
-        """Normalised."""
-        return self.raw().log_softmax(-1)
-
-    @lazy_property
-    def probs(self) -> Tensor:
-        """Of each class."""
-        return self.logits.exp()
-
-
-def _version(value: Tensor) -> int:
-    return 0 if value.is_inference() else value._version
 
 
 class Gumbel(Logits):
