@@ -680,9 +680,8 @@ class Recording:
         self.found = opening.found
         if self._probes is not None:
             self._probes.alone = opening.alone
-        if self._finder is not None and not isinstance(
-            self._buffer, RankedBuffer
-        ):  # others have other layers
+        alone = not isinstance(self._buffer, RankedBuffer)  # other processes may have other layers
+        if self._finder is not None and alone:
             self._say_which_priors_fit_nothing(self._finder.unmatched_priors)
         if self._processes.writes:
             self._loop.begin(opening.layers, opening.config, opening.resume)
